@@ -1,0 +1,168 @@
+/**
+ * What the roles need from outside. Each port is declared here, by its callers, and its doc is the contract: the fakes
+ * in testkit fail a test that breaks it, and one contract suite runs on the fakes and on the real adapters.
+ *
+ * Errors are {@link PlaitError}s. `unavailable` and `unknown` are the only codes that a caller meets in normal
+ * operation; a role's loop waits and goes on after them.
+ */
+import type { LogPosition, Offset, TopicPartition } from '@plait/core';
+
+/** One message of the log. Only its value counts; key, headers and timestamp are never looked at. */
+export interface LogMessage {
+  readonly position: LogPosition;
+  /** The value's bytes; empty for a null value. */
+  readonly value: Uint8Array;
+}
+
+/**
+ * Reads the log from a position on, in offset order, every data record that was ever acknowledged to anyone
+ * (`read_uncommitted`; transaction markers left out). One caller at a time.
+ */
+export interface LogReader {
+  /**
+   * Messages that have arrived since the last call, oldest first, each once; waits at most `maxWaitMs` for the first.
+   * An empty answer says nothing about the log's end. Holds a bounded number of bytes that were not taken yet.
+   *
+   * Throws `unavailable` while no broker answers (nothing is lost: the next call goes on where this one was), `missing`
+   * if the next position has been deleted from the log's head, `rolled-back` if the log ends below it.
+   */
+  poll(options: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]>;
+
+  /** The log's end (position after its newest record), asked of the broker in this call. Throws `unavailable`. */
+  end(): Promise<LogPosition>;
+
+  /** Frees connections. Repeatable. */
+  close(): Promise<void>;
+}
+
+/** Appends to the log. One outstanding append at a time; the adapter refuses a second one (a bug of the caller). */
+export interface LogAppender {
+  /**
+   * Appends one message with acks=all. Resolved: the message is in the log at some position, once or more. It is not
+   * said where: what counts is what a reader of the log reads.
+   *
+   * Throws `unavailable` if it surely was not applied, `unknown` if it may have been or may still be (a lost answer, a
+   * deadline). Sending the same bytes again is always safe. `config` if the topic refuses such messages at all (size,
+   * authorization).
+   */
+  append(message: Uint8Array): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+/** One record of a source partition, as the broker stores it. */
+export interface SourceRecord {
+  readonly offset: Offset;
+  /** Milliseconds, as in the record; int64, may be −1 or anything a producer wrote. */
+  readonly timestamp: bigint;
+  /** Kafka record format v2, from the key length to the end of the record, as fetched (varints not yet made minimal). */
+  readonly payload: Uint8Array;
+}
+
+/** Consecutive visible records of one partition. */
+export interface SourceBatch extends TopicPartition {
+  readonly kind: 'records';
+  /** Where the fetch began. Nothing visible lies between it and the first record. */
+  readonly firstOffset: Offset;
+  /** Visible (committed, no markers) records in offset order; may be empty when only markers or aborted ones were read. */
+  readonly records: readonly SourceRecord[];
+  /** Last offset that the fetch really returned, filtered ones included, + 1; above `firstOffset`. Never a watermark. */
+  readonly nextOffset: Offset;
+}
+
+/** The partition does not hold the offset that was to be read. Reading it stops until the next `seek`. */
+export interface SourceOutOfRange extends TopicPartition {
+  readonly kind: 'out-of-range';
+  readonly offset: Offset;
+  /** First offset the partition still holds. */
+  readonly logStart: Offset;
+  /** Offset after its newest record. */
+  readonly end: Offset;
+}
+
+export type SourceEvent = SourceBatch | SourceOutOfRange;
+
+/**
+ * Reads source partitions with `read_committed`, each from the offset last given to `seek`, and goes on fetching ahead
+ * within a bounded number of bytes a partition. No consumer group, no committed offsets, no default positions.
+ * Batches of a partition come in order, without gap or overlap: each `firstOffset` is the former `nextOffset`.
+ * One caller at a time.
+ */
+export interface SourceReader {
+  /** From now on reads the partition from `offset`; what was fetched of it before is thrown away. */
+  seek(partition: TopicPartition, offset: Offset): void;
+
+  /** Stops reading the partition and throws away what was fetched of it. */
+  drop(partition: TopicPartition): void;
+
+  /**
+   * The next events, of all partitions or of `only`; waits at most `maxWaitMs` for the first. At least one event when
+   * something has arrived, not necessarily everything. A partition that does not exist (yet) gives nothing.
+   *
+   * Throws `unavailable` while no broker answers; nothing is lost. `config` when reading is not allowed. `invalid` when
+   * a stored batch cannot be decoded (the message names topic, partition and offset).
+   */
+  poll(options: { readonly maxWaitMs: number; readonly only?: TopicPartition }): Promise<readonly SourceEvent[]>;
+
+  close(): Promise<void>;
+}
+
+/** Partitions a member may work on for now. */
+export interface Assignment {
+  /** Differs from every earlier assignment of this member. */
+  readonly version: number;
+  readonly partitions: readonly TopicPartition[];
+}
+
+/**
+ * Membership in the group of workers that share the sources' partitions. It only avoids double work: two members that
+ * both hold a partition, for ever, harm nothing, since the fold takes the first valid extension of a chain.
+ */
+export interface Membership {
+  /** Shares the partitions of exactly these topics; joins the group at the first call. Throws `unavailable`, `config`. */
+  subscribe(topics: readonly string[]): Promise<void>;
+
+  /** The newest assignment; without partitions before the first, and while the group rebalances. Never waits. */
+  assignment(): Assignment;
+
+  /** Leaves the group at once, so that others need not wait for the session to expire. Repeatable. */
+  leave(): Promise<void>;
+}
+
+/** A lease that was granted. It may have expired, or be granted to somebody else too: see {@link Lease}. */
+export interface HeldLease {
+  /** One attempt to hold it for another `ttlMs` from now. False: it is lost. Throws `unavailable`. */
+  extend(): Promise<boolean>;
+  /** One attempt to give it up. Never throws. */
+  release(): Promise<void>;
+}
+
+/**
+ * The right to *try* to lead, for a limited time. Nothing rests on it but quiet: two holders at once, or none, cost time
+ * and never order (DESIGN, section 3).
+ */
+export interface Lease {
+  /** How long a grant lasts, in ms, on the server's clock. */
+  readonly ttlMs: number;
+  /** One attempt. Undefined: somebody else holds it. Throws `unavailable`. Answers within a bounded time (well below the TTL). */
+  acquire(): Promise<HeldLease | undefined>;
+  close(): Promise<void>;
+}
+
+/** Time, passed in so that a simulator can drive the roles. */
+export interface Clock {
+  /** Monotonic milliseconds from an arbitrary start; goes on while the process is stopped. */
+  nowMs(): number;
+  /** Milliseconds since 1970 as the machine believes; may jump. Only ever a claimed block time. */
+  wallMs(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Randomness, passed in for the same reason. */
+export interface Random {
+  /** Uniform in [0, 1). */
+  uniform(): number;
+  /** `count` bytes nobody can guess; for the nonce of a claim. */
+  bytes(count: number): Uint8Array;
+}
