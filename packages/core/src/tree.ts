@@ -1,0 +1,193 @@
+/**
+ * The Merkle tree of RFC 6962, section 2.1, and RFC 9162, section 2.1, over a list of leaf hashes:
+ *
+ *     leaf hash = SHA-256(0x00 ‖ entry)      node = SHA-256(0x01 ‖ left ‖ right)      empty tree = SHA-256()
+ *
+ * Provers work on a list in memory and are O(n); verifiers are O(log n). A tree size in a proof comes from its signed
+ * parent, never from the proof, so both sizes and indices are arguments here.
+ */
+import { sha256 } from '#sha256';
+import { concatBytes, equalBytes, HASH_BYTES, hashToText } from './bytes.ts';
+import { EMPTY_ROOT, nodeHash } from './compact.ts';
+import { invalid, invariant } from './errors.ts';
+
+export { EMPTY_ROOT, nodeHash } from './compact.ts';
+
+/** The hash of a leaf that holds the bytes `entry`: SHA-256(0x00 ‖ entry), 32 bytes. */
+export function leafHash(entry: Uint8Array): Uint8Array {
+  return sha256(concatBytes(Uint8Array.of(0), entry));
+}
+
+/** The root of the tree over `leafHashes` (RFC 9162, section 2.1.1); {@link EMPTY_ROOT} for none. */
+export function treeRoot(leafHashes: readonly Uint8Array[]): Uint8Array {
+  return leafHashes.length === 0 ? EMPTY_ROOT.slice() : subtreeRoot(leafHashes, 0, leafHashes.length);
+}
+
+/** The root over leafHashes[first, next), not empty. */
+function subtreeRoot(leafHashes: readonly Uint8Array[], first: number, next: number): Uint8Array {
+  if (next - first === 1) return leafHashes[first] as Uint8Array;
+  const middle = first + splitPoint(next - first);
+  return nodeHash(subtreeRoot(leafHashes, first, middle), subtreeRoot(leafHashes, middle, next));
+}
+
+/** The largest power of two below `n`, n ≥ 2 (k of RFC 9162, section 2.1.1). */
+function splitPoint(n: number): number {
+  return 2 ** (31 - Math.clz32(n - 1));
+}
+
+/**
+ * The inclusion proof of the leaf at `index` in the tree over `leafHashes`, from the leaf's sibling upwards
+ * (RFC 9162, section 2.1.3.1); at most ⌈log2 n⌉ hashes. Throws `invariant` unless 0 ≤ index < leafHashes.length.
+ */
+export function proveInclusion(args: {
+  readonly index: bigint | number;
+  readonly leafHashes: readonly Uint8Array[];
+}): Uint8Array[] {
+  const { leafHashes } = args;
+  const index = Number(args.index);
+  invariant(Number.isInteger(index) && index >= 0 && index < leafHashes.length, `no leaf ${index} in ${leafHashes.length}`);
+  const proof: Uint8Array[] = [];
+  let first = 0;
+  let next = leafHashes.length;
+  while (next - first > 1) {
+    const middle = first + splitPoint(next - first);
+    if (index < middle) {
+      proof.push(subtreeRoot(leafHashes, middle, next));
+      next = middle;
+    } else {
+      proof.push(subtreeRoot(leafHashes, first, middle));
+      first = middle;
+    }
+  }
+  return proof.toReversed();
+}
+
+/**
+ * Returns iff `proof` shows that the leaf with hash `leafHash` is number `index` of the tree of `size` leaves with root
+ * `root` (RFC 9162, section 2.1.3.2). Otherwise throws `invalid` with the reason. Does not check where size and root
+ * come from.
+ */
+export function verifyInclusion(args: {
+  readonly index: bigint;
+  readonly size: bigint;
+  readonly leafHash: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+  readonly root: Uint8Array;
+}): void {
+  const { index, size, proof, root } = args;
+  if (index < 0n || index >= size) throw invalid('inclusion proof: no such leaf', { index: `${index}`, size: `${size}` });
+  checkHashes('inclusion proof', [args.leafHash, root, ...proof]);
+  let fn = index;
+  let sn = size - 1n;
+  let hash = args.leafHash;
+  for (const sibling of proof) {
+    if (sn === 0n) throw invalid('inclusion proof: too many hashes', { found: proof.length });
+    if ((fn & 1n) === 1n || fn === sn) {
+      hash = nodeHash(sibling, hash);
+      while ((fn & 1n) === 0n && fn !== 0n) {
+        fn >>= 1n;
+        sn >>= 1n;
+      }
+    } else {
+      hash = nodeHash(hash, sibling);
+    }
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  if (sn !== 0n) throw invalid('inclusion proof: too few hashes', { found: proof.length });
+  checkRoot('inclusion proof: another root', root, hash);
+}
+
+/**
+ * The proof that the tree over the first `size1` of `leafHashes` is a prefix of the tree over all of them
+ * (RFC 9162, section 2.1.4.1); empty if size1 is all. Throws `invariant` unless 1 ≤ size1 ≤ leafHashes.length.
+ */
+export function proveConsistency(args: {
+  readonly size1: bigint | number;
+  readonly leafHashes: readonly Uint8Array[];
+}): Uint8Array[] {
+  const { leafHashes } = args;
+  const size1 = Number(args.size1);
+  invariant(Number.isInteger(size1) && size1 >= 1 && size1 <= leafHashes.length, `no size ${size1} in ${leafHashes.length}`);
+  const proof: Uint8Array[] = [];
+  let first = 0;
+  let next = leafHashes.length;
+  while (size1 < next) {
+    const middle = first + splitPoint(next - first);
+    if (size1 <= middle) {
+      proof.push(subtreeRoot(leafHashes, middle, next));
+      next = middle;
+    } else {
+      proof.push(subtreeRoot(leafHashes, first, middle));
+      first = middle;
+    }
+  }
+  // The verifier knows the old root; a subtree that is all of the old tree need not be sent.
+  if (first > 0) proof.push(subtreeRoot(leafHashes, first, next));
+  return proof.toReversed();
+}
+
+/**
+ * Returns iff `proof` shows that the tree (size1, root1) is a prefix of the tree (size2, root2) (RFC 9162, section
+ * 2.1.4.2). Otherwise throws `invalid` with the reason; so it does for size1 = 0, which every tree extends: nothing is
+ * shown, and a caller that starts from the empty tree says so itself. For equal sizes the proof is empty.
+ */
+export function verifyConsistency(args: {
+  readonly size1: bigint;
+  readonly size2: bigint;
+  readonly root1: Uint8Array;
+  readonly root2: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+}): void {
+  const { size1, size2, root1, root2, proof } = args;
+  const sizes = { size1: `${size1}`, size2: `${size2}` };
+  if (size1 < 1n) throw invalid('consistency proof: nothing can be shown of an empty tree', sizes);
+  if (size1 > size2) throw invalid('consistency proof: the first tree is larger than the second', sizes);
+  checkHashes('consistency proof', [root1, root2, ...proof]);
+  if (size1 === size2) {
+    if (proof.length > 0) throw invalid('consistency proof: too many hashes', { found: proof.length });
+    checkRoot('consistency proof: two roots of one size', root1, root2);
+    return;
+  }
+  let fn = size1 - 1n;
+  let sn = size2 - 1n;
+  while ((fn & 1n) === 1n) {
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  // fn = 0: the old tree is one whole subtree of the new one, and its root is where the climb begins.
+  const path = fn === 0n ? [root1, ...proof] : proof;
+  const [start, ...rest] = path;
+  if (start === undefined) throw invalid('consistency proof: too few hashes', { found: 0 });
+  let hash1 = start;
+  let hash2 = start;
+  for (const sibling of rest) {
+    if (sn === 0n) throw invalid('consistency proof: too many hashes', { found: proof.length });
+    if ((fn & 1n) === 1n || fn === sn) {
+      hash1 = nodeHash(sibling, hash1);
+      hash2 = nodeHash(sibling, hash2);
+      while ((fn & 1n) === 0n && fn !== 0n) {
+        fn >>= 1n;
+        sn >>= 1n;
+      }
+    } else {
+      hash2 = nodeHash(hash2, sibling);
+    }
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  if (sn !== 0n) throw invalid('consistency proof: too few hashes', { found: proof.length });
+  checkRoot('consistency proof: another first root', root1, hash1);
+  checkRoot('consistency proof: another second root', root2, hash2);
+}
+
+function checkHashes(what: string, hashes: readonly Uint8Array[]): void {
+  for (const hash of hashes) {
+    if (hash.length !== HASH_BYTES) throw invalid(`${what}: a hash is not of ${HASH_BYTES} bytes`, { found: hash.length });
+  }
+}
+
+function checkRoot(reason: string, expected: Uint8Array, found: Uint8Array): void {
+  if (equalBytes(expected, found)) return;
+  throw invalid(reason, { expected: hashToText(expected), found: hashToText(found) });
+}
