@@ -1,1 +1,3 @@
-export {};
+export { LauncherError } from './errors.ts';
+export { launch } from './launch.ts';
+export type { KafkaControl, LaunchOptions, ServiceControl, Services } from './types.ts';
