@@ -1,13 +1,58 @@
 import { defineConfig } from 'vitest/config';
 
+/** Files that need a Kafka or a Redis: their project has the global setup that starts one of each for the whole run. */
+const onKafka = ['test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/launcher/**/*.test.ts'];
+/** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
+const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
+
+/** Which of a package's files are meant: `development` is its TypeScript source, the other one picks Node's or the browser's. */
+function resolving(platform: 'node' | 'browser') {
+  const conditions = ['development', platform];
+  return { resolve: { conditions }, ssr: { resolve: { conditions } } };
+}
+
 export default defineConfig({
-  resolve: { conditions: ['development', 'node'] },
-  ssr: { resolve: { conditions: ['development', 'node'] } },
   test: {
-    include: ['test/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/containers/**', 'test/browser/**'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    maxWorkers: 2,
+    projects: [
+      {
+        ...resolving('node'),
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts'],
+          exclude: [...elsewhere, ...onKafka],
+          testTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          provide: { platform: 'node' },
+        },
+      },
+      {
+        ...resolving('browser'),
+        test: {
+          name: 'unit-browser',
+          include: ['test/vectors/**/*.test.ts'],
+          exclude: elsewhere,
+          testTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          provide: { platform: 'browser' },
+        },
+      },
+      {
+        ...resolving('node'),
+        test: {
+          name: 'kafka',
+          include: onKafka,
+          exclude: elsewhere,
+          globalSetup: ['test/global/setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          // One file at a time, after all others: they measure time-outs on a machine of two cores.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          provide: { platform: 'node' },
+        },
+      },
+    ],
   },
 });
