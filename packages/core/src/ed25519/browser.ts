@@ -3,27 +3,16 @@
  * Same exports as `node.ts`.
  */
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { sha512 } from '@noble/hashes/sha2.js';
-import { concatBytes, equalBytes } from '../bytes.ts';
 import { invariant } from '../errors.ts';
-import { cacheKey, CACHED_PUBLIC_KEYS_MAX, publicKeyPoint, rememberKey, type Point } from './point.ts';
+import { cacheKey, CACHED_PUBLIC_KEYS_MAX, publicKeyPoint, rememberKey, verifyByPoints, type Point } from './point.ts';
 
 export { isValidPublicKey } from './point.ts';
-
-/** L, the order of the base point B (RFC 8032, section 5.1). */
-const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
 
 const points = new Map<string, Point | undefined>();
 
 function cachedPoint(publicKey: Uint8Array): Point | undefined {
   const key = cacheKey(publicKey);
   return points.has(key) ? points.get(key) : rememberKey(points, key, publicKeyPoint(publicKey), CACHED_PUBLIC_KEYS_MAX);
-}
-
-function littleEndian(bytes: Uint8Array): bigint {
-  let hex = '0x';
-  for (let i = bytes.length - 1; i >= 0; i--) hex += (bytes[i] as number).toString(16).padStart(2, '0');
-  return BigInt(hex);
 }
 
 /**
@@ -38,15 +27,8 @@ export function ed25519Verify(args: {
 }): boolean {
   const { publicKey, message, signature } = args;
   if (signature.length !== 64 || publicKey.length !== 32) return false;
-  const r = signature.subarray(0, 32);
-  const s = littleEndian(signature.subarray(32));
-  if (s >= ORDER) return false;
-  const a = cachedPoint(publicKey);
-  if (a === undefined) return false;
-  const k = littleEndian(sha512(concatBytes(r, publicKey, message))) % ORDER;
-  // The unsafe multiplication is not constant-time, which is fine for public values, and unlike the other takes 0.
-  const expected = ed25519.Point.BASE.multiplyUnsafe(s).subtract(a.multiplyUnsafe(k));
-  return equalBytes(expected.toBytes(), r);
+  const point = cachedPoint(publicKey);
+  return point !== undefined && verifyByPoints({ point, publicKey, message, signature });
 }
 
 /** The 64-byte signature of `message` by the 32-byte secret `seed`; deterministic. Throws `invariant` for another length. */
