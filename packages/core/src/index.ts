@@ -1,3 +1,28 @@
+/** What must be true: bytes, hashes, notes, the tree, the fold. Pure and synchronous; runs in Node and in a browser. */
 export * from './errors.ts';
 export * from './types.ts';
 export * from './limits.ts';
+export * from './bytes.ts';
+export { parseCount, parseOrigin, parseTopic, parseUint63 } from './text.ts';
+export * from './record.ts';
+export * from './leaf.ts';
+export * from './tree.ts';
+export * from './compact.ts';
+export * from './keys.ts';
+export * from './note.ts';
+export * from './segment.ts';
+export * from './configuration.ts';
+export * from './claim.ts';
+export * from './report.ts';
+export * from './block.ts';
+export * from './checkpoint.ts';
+export * from './snapshot.ts';
+export * from './message.ts';
+export * from './state.ts';
+export * from './state-text.ts';
+export type { SegmentOutcome, SegmentReason, ReportReason } from './fold-report.ts';
+export type { SignatureReason } from './fold-signature.ts';
+export { linesUpTo, sealBlock, type BlockReason } from './fold-block.ts';
+export * from './fold.ts';
+export { sha256, sha256Into } from '#sha256';
+export { ed25519Verify } from '#ed25519';

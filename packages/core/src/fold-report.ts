@@ -1,0 +1,86 @@
+/** The fold of reports: chains are extended segment by segment. */
+import type { Applied } from './fold.ts';
+import { signerAmong } from './fold-signature.ts';
+import { REPORT_BYTES_MAX, SEGMENT_RECORDS_MAX } from './limits.ts';
+import { messageHash } from './message.ts';
+import type { Note, VerifySignature } from './note.ts';
+import type { Report } from './report.ts';
+import { sameStart, segmentCount, segmentHash, type Segment } from './segment.ts';
+import { chainOf, extendEnd, withChain, type Chain, type LedgerState } from './state.ts';
+import type { LogPosition } from './types.ts';
+
+/** Why a whole report was ignored, apart from its signature. */
+export type ReportReason = 'report-too-large';
+
+/**
+ * Why a segment was ignored. `duplicate`: the same one is pending or is the chain's head; `equivocation`: another one
+ * over the same range is pending (an alarm: one of two workers lies, or the topic changed between them); `not-at-end`:
+ * it does not begin at the chain's end; `full`: the partition number is not below `partitions-max`, or `pending-max`
+ * segments wait for a block already.
+ */
+export type SegmentReason =
+  | 'unknown-source' | 'generation' | 'duplicate' | 'equivocation' | 'not-at-end' | 'range' | 'too-many-records'
+  | 'full' | 'loss-not-allowed';
+
+export type SegmentOutcome =
+  | { readonly accepted: true; readonly segment: Segment }
+  | { readonly accepted: false; readonly segment: Segment; readonly reason: SegmentReason };
+
+/** Judges a report of this ledger at `position`. */
+export function applyReport(
+  state: LedgerState, position: LogPosition, report: Report, note: Note, verify: VerifySignature,
+): Applied {
+  if (note.text.length > REPORT_BYTES_MAX) {
+    return { state, outcome: { kind: 'ignored', of: 'report', reason: 'report-too-large' } };
+  }
+  const signer = signerAmong(state.configuration.body.workerKeys, note, verify);
+  if (typeof signer === 'string') return { state, outcome: { kind: 'ignored', of: 'report', reason: signer } };
+
+  let next = state;
+  const segments: SegmentOutcome[] = [];
+  for (const segment of report.segments) {
+    const reason = refusal(next, segment);
+    if (reason === undefined) next = extend(next, position, segment);
+    segments.push(reason === undefined ? { accepted: true, segment } : { accepted: false, segment, reason });
+  }
+  return { state: next, outcome: { kind: 'report', hash: messageHash(note.text), key: signer.name, segments } };
+}
+
+function extend(state: LedgerState, position: LogPosition, segment: Segment): LedgerState {
+  const { end, pending } = chainOf(state, segment);
+  const chain: Chain = { end: extendEnd(end, segment), pending: [...pending, { position, segment, before: end }] };
+  return { ...state, chains: withChain(state.chains, segment, chain), pending: state.pending + 1 };
+}
+
+/** The first rule that the segment breaks, if any. */
+function refusal(state: LedgerState, segment: Segment): SegmentReason | undefined {
+  const { body } = state.configuration;
+  if (!body.sources.includes(segment.topic)) return 'unknown-source';
+  if (segment.partition >= body.partitionsMax) return 'full';
+  const chain = chainOf(state, segment);
+  if (segment.generation !== chain.end.generation) return 'generation';
+  return (
+    refusalAtEnd(chain, segment) ??
+    refusalOfRange(segment) ??
+    (chain.pending.length >= body.pendingMax ? 'full' : undefined) ??
+    (segment.kind === 'loss' && body.onLoss === 'stop' ? 'loss-not-allowed' : undefined)
+  );
+}
+
+function refusalAtEnd({ end, pending }: Chain, segment: Segment): SegmentReason | undefined {
+  const atEnd =
+    segment.firstIndex === end.nextIndex && segment.firstOffset === end.nextOffset && segment.previous === end.head;
+  if (atEnd) return undefined;
+  const hash = segmentHash(segment);
+  if (hash === end.head || pending.some((other) => segmentHash(other.segment) === hash)) return 'duplicate';
+  const rival = pending.some((other) => sameStart(other.segment, segment) && other.segment.nextOffset === segment.nextOffset);
+  return rival ? 'equivocation' : 'not-at-end';
+}
+
+function refusalOfRange(segment: Segment): SegmentReason | undefined {
+  const count = segmentCount(segment);
+  const offsets = segment.nextOffset - segment.firstOffset;
+  if (offsets <= 0n || count < 0n || count > offsets) return 'range';
+  if (segment.kind === 'loss') return count === 1n ? undefined : 'range';
+  return count > BigInt(SEGMENT_RECORDS_MAX) ? 'too-many-records' : undefined;
+}
