@@ -1,3 +1,6 @@
+/** Whose files of the packages a project of vitest.config.ts resolves: those for Node or those for browsers. */
+export type Platform = 'node' | 'browser';
+
 declare module 'vitest' {
   /** What the configuration and the global setup hand to the tests through `inject`. */
   interface ProvidedContext {
@@ -6,8 +9,6 @@ declare module 'vitest' {
     /** Redis' URL; only in the project `kafka`. */
     redisUrl: string;
     /** For which platform the project resolves the packages' files. */
-    platform: 'node' | 'browser';
+    platform: Platform;
   }
 }
-
-export {};

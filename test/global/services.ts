@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import type {} from './provided.ts';
 
 /** `host:port` list of the Kafka that this whole test run shares; for test files of the project `kafka`. Never stop it: other files use it. */
 export function bootstrapServers(): string {

@@ -1,6 +1,5 @@
 import { launch, type Services } from '@plait/launcher';
 import type { TestProject } from 'vitest/node';
-import type {} from './provided.ts';
 
 let services: Services | undefined;
 
