@@ -1,0 +1,69 @@
+/** Kafka's error codes and kafkajs' errors, sorted by what our callers must do. */
+import { PlaitError } from '@plait/core';
+
+/** Codes of the Kafka protocol that are told apart here (https://kafka.apache.org/protocol.html#protocol_error_codes). */
+export const KAFKA = {
+  offsetOutOfRange: 1,
+  corruptMessage: 2,
+  unknownTopicOrPartition: 3,
+  leaderNotAvailable: 5,
+  notLeader: 6,
+  messageTooLarge: 10,
+  invalidTopic: 17,
+  recordListTooLarge: 18,
+  notEnoughReplicas: 19,
+  topicAuthorizationFailed: 29,
+  policyViolation: 44,
+  kafkaStorageError: 56,
+  unsupportedCompression: 76,
+  invalidRecord: 87,
+} as const;
+
+/** True if the answer says that these messages, or this client, will never be taken. */
+export function isRefusal(code: number): boolean {
+  return (
+    code === KAFKA.messageTooLarge ||
+    code === KAFKA.recordListTooLarge ||
+    code === KAFKA.invalidTopic ||
+    code === KAFKA.topicAuthorizationFailed ||
+    code === KAFKA.policyViolation ||
+    code === KAFKA.unsupportedCompression ||
+    code === KAFKA.invalidRecord
+  );
+}
+
+/** True if the broker refused an append before it wrote anything. */
+export function isSurelyNotAppended(code: number): boolean {
+  return (
+    code === KAFKA.unknownTopicOrPartition ||
+    code === KAFKA.leaderNotAvailable ||
+    code === KAFKA.notLeader ||
+    code === KAFKA.notEnoughReplicas
+  );
+}
+
+/** A sentence for people out of whatever was thrown. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Names of kafkajs errors that more tries do not help against. */
+const REFUSED = ['KafkaJSSASLAuthenticationError', 'KafkaJSUnsupportedSaslMechanismError', 'KafkaJSServerDoesNotSupportApiKey'];
+const REFUSED_TYPES = [
+  'TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'SASL_AUTHENTICATION_FAILED',
+  'INVALID_TOPIC_EXCEPTION', 'INVALID_GROUP_ID', 'INVALID_SESSION_TIMEOUT', 'INCONSISTENT_GROUP_PROTOCOL',
+];
+
+/** True if kafkajs' error, or what it was caused by, says that this client is not allowed or not able to do it, ever. */
+export function isRefused(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (REFUSED.includes(e.name) || ('type' in e && REFUSED_TYPES.includes(String(e.type)))) return true;
+  }
+  return false;
+}
+
+/** What a request without effects (a read, a lookup) throws: `config` when refused, else `unavailable`. A PlaitError stays. */
+export function readError(error: unknown, doing: string): PlaitError {
+  if (error instanceof PlaitError) return error;
+  return new PlaitError(isRefused(error) ? 'config' : 'unavailable', `${doing}: ${reason(error)}`, { cause: error });
+}

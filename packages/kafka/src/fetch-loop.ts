@@ -1,0 +1,457 @@
+/**
+ * Fetches ahead. Every partition has a position of its own, given by its reader; there is no consumer group.
+ *
+ * For each broker that leads a wanted partition there are two connections ("lanes"). Lane 0 holds one long poll over
+ * everything that may be fetched. A partition that joins meanwhile (sought, or taken below its bound again) cannot enter
+ * that request, and Kafka answers one request of a connection at a time: it goes on lane 1 with a short wait, and enters
+ * lane 0 with its next request, even while lane 1 still waits for it. So two answers may hold the same batches: an answer
+ * counts only for the generation (of `seek`) and the position it was asked for.
+ */
+import type { TopicPartition } from '@plait/core';
+import { PlaitError } from '@plait/core';
+import type { AbortedTransaction } from 'kafkajs-internal-types';
+import { isRefusal, KAFKA, readError, reason } from './errors.ts';
+import type { FetchedPartition } from './fetch-response.ts';
+import { extentOf } from './record-sets.ts';
+import type { Lane, Wire } from './wire.ts';
+
+export interface FetchLimits {
+  /** A partition with this many bytes fetched and not taken is left out until some are taken. */
+  readonly bufferBytesMax: number;
+  /** Of one response. A single larger batch still comes (KIP-74). */
+  readonly responseBytesMax: number;
+  /** Of one partition in one response, likewise. */
+  readonly partitionBytesMax: number;
+}
+
+/** Whole batches of one partition, not decoded. */
+export interface Chunk {
+  readonly kind: 'chunk';
+  readonly firstOffset: bigint;
+  readonly nextOffset: bigint;
+  readonly bytes: Buffer;
+  readonly aborted: readonly AbortedTransaction[];
+}
+
+export interface OutOfRange {
+  readonly kind: 'out-of-range';
+  readonly offset: bigint;
+  readonly logStart: bigint;
+  readonly end: bigint;
+}
+
+/** Reading the partition failed for good: nothing comes of it until the next seek. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly error: PlaitError;
+}
+
+export type Arrival = Chunk | OutOfRange | Failed;
+
+/** One arrival, and whether its partition has been sought or dropped since (asked when it is handed on). */
+export interface Taken {
+  readonly source: TopicPartition;
+  readonly arrival: Arrival;
+  readonly isStale: () => boolean;
+  /** Puts it back in front of what is queued. */
+  readonly putBack: () => void;
+}
+
+/** How long a broker may hold a request back when there is nothing to read. Also bounds how long a lane stays apart. */
+const IDLE_WAIT_MS = { 'fetch-0': 500, 'fetch-1': 50 } as const;
+/** A request on lane 1 that is older than this is waiting for data: its partitions join lane 0. */
+const WAITING_AFTER_MS = 10;
+/** Without any answer for so long (beyond the idle wait) no broker counts as answering. */
+const SILENCE_MS = 2_000;
+const BACKOFF_MS = { first: 50, max: 1_000 } as const;
+/** A queued slice keeps its whole response in memory: one smaller than this part of it is copied out. */
+const PINNED_PART = 16;
+/** What a queued chunk costs beside its bytes. */
+const CHUNK_COST_BYTES = 512;
+/** The caller computes without ever waiting if chunks are at hand: let requests and answers through this often. */
+const YIELD_AFTER_MS = 2;
+
+class Source {
+  readonly topic: string;
+  readonly partition: number;
+  /** Grows with every seek; -1 once dropped. */
+  generation: number;
+  next: bigint;
+  queue: Arrival[] = [];
+  bytes = 0;
+  /** Nothing more is fetched until the next seek. */
+  halted = false;
+  /** The leader, if known. */
+  node: number | undefined;
+  retryAtMs = 0;
+  failures = 0;
+  /** Which lanes hold a request for this generation, and since when. */
+  flying = { 'fetch-0': false, 'fetch-1': false };
+  flyingSinceMs = 0;
+  /** Its last answer held only a part of a batch: it must come first next time to get it whole. */
+  starved = false;
+
+  constructor({ topic, partition }: TopicPartition, generation: number, next: bigint) {
+    this.topic = topic;
+    this.partition = partition;
+    this.generation = generation;
+    this.next = next;
+  }
+}
+
+interface Asked {
+  readonly source: Source;
+  readonly generation: number;
+  readonly offset: bigint;
+}
+
+const keyOf = ({ topic, partition }: TopicPartition): string => `${partition}/${topic}`;
+const turnOfEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export class FetchLoop {
+  readonly #wire: Wire;
+  readonly #isolation: 0 | 1;
+  readonly #limits: FetchLimits;
+  readonly #sources = new Map<string, Source>();
+  /** Those with something queued, next to be served first. */
+  readonly #ready = new Set<Source>();
+  /** Lanes that hold a request, as `node/lane`. */
+  readonly #busy = new Set<string>();
+  #generation = 0;
+  #rotation = 0;
+  #closed = false;
+  #waiter: { readonly only: string | undefined; readonly resolve: () => void } | undefined;
+  #inFlight = 0;
+  /** Since when answers are due and none came. */
+  #silentSinceMs: number | undefined;
+  #lastFailure = 'no answer';
+  #finding = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #yieldedAtMs = 0;
+
+  constructor({ wire, isolation, limits }: { wire: Wire; isolation: 0 | 1; limits: FetchLimits }) {
+    this.#wire = wire;
+    this.#isolation = isolation;
+    this.#limits = limits;
+  }
+
+  /** From now on fetches the partition from `offset`; forgets what was fetched of it. */
+  seek(partition: TopicPartition, offset: bigint): void {
+    const key = keyOf(partition);
+    const former = this.#sources.get(key);
+    const source = new Source(partition, ++this.#generation, offset);
+    if (former !== undefined) {
+      source.node = former.node;
+      this.drop(partition);
+    }
+    this.#sources.set(key, source);
+    this.#pump();
+  }
+
+  drop(partition: TopicPartition): void {
+    const source = this.#sources.get(keyOf(partition));
+    if (source === undefined) return;
+    source.generation = -1;
+    this.#ready.delete(source);
+    this.#sources.delete(keyOf(partition));
+  }
+
+  /** Stops everything at once; a pending {@link ready} resolves. Repeatable. Closes the wire. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retryTimer);
+    this.#wire.close();
+    this.#waiter?.resolve();
+  }
+
+  /**
+   * Resolves when something has arrived (of `only`, if given), after `maxWaitMs`, or when closed; true iff something has.
+   * Throws `unavailable` if by then no broker has answered for some seconds.
+   */
+  async ready(maxWaitMs: number, only?: TopicPartition): Promise<boolean> {
+    if (this.#waiter !== undefined) throw new Error('one caller at a time');
+    if (this.#has(only)) {
+      if (performance.now() - this.#yieldedAtMs > YIELD_AFTER_MS) await turnOfEventLoop();
+      this.#yieldedAtMs = performance.now();
+    } else if (!this.#closed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, maxWaitMs);
+      this.#waiter = { only: only === undefined ? undefined : keyOf(only), resolve };
+      await promise;
+      clearTimeout(timer);
+      this.#waiter = undefined;
+      this.#yieldedAtMs = performance.now();
+    }
+    if (this.#has(only)) return true;
+    if (!this.#closed && this.#isSilent()) {
+      throw new PlaitError('unavailable', `no Kafka broker answers: ${this.#lastFailure}`);
+    }
+    return false;
+  }
+
+  /** The next arrival, of all partitions in turn or of `only`; undefined when nothing is queued. */
+  take(only?: TopicPartition): Taken | undefined {
+    const source = only === undefined ? this.#ready.values().next().value : this.#sources.get(keyOf(only));
+    const arrival = source?.queue.shift();
+    if (source === undefined || arrival === undefined) return undefined;
+    const wasFull = source.bytes >= this.#limits.bufferBytesMax;
+    source.bytes -= costOf(arrival);
+    this.#ready.delete(source);
+    if (source.queue.length > 0) this.#ready.add(source);
+    if (wasFull) this.#pump();
+    const { generation } = source;
+    return {
+      source,
+      arrival,
+      isStale: () => source.generation !== generation,
+      putBack: () => {
+        if (source.generation !== generation) return;
+        source.queue.unshift(arrival);
+        source.bytes += costOf(arrival);
+        this.#ready.add(source);
+      },
+    };
+  }
+
+  /** Nothing more is fetched of the partition, and what was is forgotten, until the next seek. */
+  halt(partition: TopicPartition): void {
+    const source = this.#sources.get(keyOf(partition));
+    if (source === undefined) return;
+    source.halted = true;
+    source.queue = [];
+    source.bytes = 0;
+    this.#ready.delete(source);
+  }
+
+  #has(only: TopicPartition | undefined): boolean {
+    return only === undefined ? this.#ready.size > 0 : (this.#sources.get(keyOf(only))?.queue.length ?? 0) > 0;
+  }
+
+  #isSilent(): boolean {
+    return this.#silentSinceMs !== undefined && performance.now() - this.#silentSinceMs > SILENCE_MS + IDLE_WAIT_MS['fetch-0'];
+  }
+
+  #asked(): void {
+    this.#inFlight++;
+    this.#silentSinceMs ??= performance.now();
+  }
+
+  #answered(): void {
+    this.#silentSinceMs = this.#inFlight > 1 ? performance.now() : undefined;
+  }
+
+  /** Starts whatever can be started now. Called after every change; never waits. */
+  #pump(): void {
+    if (this.#closed) return;
+    const byNode = new Map<number, Source[]>();
+    let lost = false;
+    for (const source of this.#sources.values()) {
+      if (source.halted || source.bytes >= this.#limits.bufferBytesMax) continue;
+      if (source.node === undefined) lost = true;
+      else {
+        const list = byNode.get(source.node);
+        if (list === undefined) byNode.set(source.node, [source]);
+        else list.push(source);
+      }
+    }
+    for (const [node, sources] of byNode) this.#pumpNode(node, sources);
+    if (lost) this.#findLeaders();
+  }
+
+  #pumpNode(node: number, sources: Source[]): void {
+    const nowMs = performance.now();
+    if (!this.#busy.has(`${node}/fetch-0`)) {
+      const waiting = ({ flying, flyingSinceMs }: Source): boolean => !flying['fetch-1'] || nowMs - flyingSinceMs > WAITING_AFTER_MS;
+      const list = sources.filter((source) => !source.flying['fetch-0'] && waiting(source));
+      if (list.length > 0) void this.#fly(node, 'fetch-0', list);
+    }
+    if (this.#busy.has(`${node}/fetch-0`) && !this.#busy.has(`${node}/fetch-1`)) {
+      const list = sources.filter(({ flying }) => !flying['fetch-0'] && !flying['fetch-1']);
+      if (list.length > 0) void this.#fly(node, 'fetch-1', list);
+    }
+  }
+
+  /** One request and its answer. Never rejects. */
+  async #fly(node: number, lane: Exclude<Lane, 'other'>, sources: Source[]): Promise<void> {
+    const asked = new Map<string, Asked>();
+    const nowMs = performance.now();
+    for (const source of this.#inTurn(sources)) {
+      source.flying[lane] = true;
+      source.flyingSinceMs = nowMs;
+      asked.set(keyOf(source), { source, generation: source.generation, offset: source.next });
+    }
+    this.#busy.add(`${node}/${lane}`);
+    this.#asked();
+    try {
+      const answer = await this.#wire.fetch(node, lane, this.#request(asked.values(), IDLE_WAIT_MS[lane]));
+      this.#answered();
+      const total = answer.reduce((sum, { records }) => sum + records.length, 0);
+      for (const fetched of answer) this.#land(asked.get(keyOf(fetched)), fetched, total, node);
+    } catch (error) {
+      this.#lastFailure = reason(error);
+      for (const { source } of asked.values()) this.#lose(source);
+    }
+    this.#inFlight--;
+    this.#busy.delete(`${node}/${lane}`);
+    for (const { source } of asked.values()) source.flying[lane] = false;
+    this.#pump();
+    this.#wake();
+  }
+
+  /** Starved ones first, the others beginning at another one each time: Kafka fills a response in this order. */
+  #inTurn(sources: readonly Source[]): Source[] {
+    const first = this.#rotation++ % sources.length;
+    const turned = [...sources.slice(first), ...sources.slice(0, first)];
+    return [...turned.filter(({ starved }) => starved), ...turned.filter(({ starved }) => !starved)];
+  }
+
+  #request(asked: Iterable<Asked>, maxWaitTime: number): Parameters<Wire['fetch']>[2] {
+    const topics: Parameters<Wire['fetch']>[2]['topics'] = [];
+    for (const { source, offset } of asked) {
+      const wanted = { partition: source.partition, fetchOffset: offset.toString(), maxBytes: this.#limits.partitionBytesMax };
+      const last = topics.at(-1);
+      if (last?.topic === source.topic) last.partitions.push(wanted);
+      else topics.push({ topic: source.topic, partitions: [wanted] });
+    }
+    return { maxWaitTime, minBytes: 1, maxBytes: this.#limits.responseBytesMax, isolationLevel: this.#isolation, topics };
+  }
+
+  /** Takes in what one response says of one partition, unless it answers an older question. */
+  #land(asked: Asked | undefined, fetched: FetchedPartition, responseBytes: number, node: number): void {
+    if (asked === undefined || this.#closed) return;
+    const { source, generation, offset } = asked;
+    if (source.generation !== generation || source.next !== offset || source.halted) return;
+    const { errorCode } = fetched;
+    if (errorCode === KAFKA.offsetOutOfRange) {
+      source.halted = true;
+      void this.#range(source, offset, node);
+    } else if (isRefusal(errorCode)) {
+      this.#fail(source, new PlaitError('config', `reading ${source.topic} is refused: Kafka's error ${errorCode}; see the broker's ACLs`));
+    } else if (errorCode === KAFKA.corruptMessage) {
+      this.#fail(source, undecodable(source, offset, 'the broker finds it corrupt'));
+    } else if (errorCode !== 0) {
+      this.#lose(source);
+    } else {
+      source.failures = 0;
+      if (fetched.records.length > 0) this.#landRecords(source, offset, fetched, responseBytes);
+    }
+  }
+
+  #landRecords(source: Source, offset: bigint, { records, aborted }: FetchedPartition, responseBytes: number): void {
+    try {
+      const { bytes, nextOffset } = extentOf(records);
+      source.starved = nextOffset === undefined;
+      if (nextOffset === undefined) return;
+      if (nextOffset <= offset) throw new Error('the broker answers with records below it');
+      const whole = records.subarray(0, bytes);
+      this.#enqueue(source, {
+        kind: 'chunk',
+        firstOffset: offset,
+        nextOffset,
+        bytes: whole.length * PINNED_PART < responseBytes ? Buffer.from(whole) : whole,
+        aborted,
+      });
+      source.next = nextOffset;
+    } catch (error) {
+      this.#fail(source, undecodable(source, offset, reason(error)));
+    }
+  }
+
+  #enqueue(source: Source, arrival: Arrival): void {
+    source.queue.push(arrival);
+    source.bytes += costOf(arrival);
+    this.#ready.add(source);
+  }
+
+  #fail(source: Source, error: PlaitError): void {
+    source.halted = true;
+    this.#enqueue(source, { kind: 'failed', error });
+  }
+
+  /** Asks what the partition still holds. Never rejects: if that fails, the fetch is tried again and says the same. */
+  async #range(source: Source, offset: bigint, node: number): Promise<void> {
+    const { generation } = source;
+    try {
+      const { errorCode, logStart, end } = await this.#wire.listOffsets(node, source);
+      if (source.generation !== generation) return;
+      if (errorCode === 0 && (offset < logStart || offset > end)) {
+        this.#enqueue(source, { kind: 'out-of-range', offset, logStart, end });
+        this.#wake();
+        return;
+      }
+    } catch (error) {
+      this.#lastFailure = reason(error);
+    }
+    if (source.generation !== generation) return;
+    source.halted = false;
+    this.#lose(source);
+    this.#pump();
+  }
+
+  /** Its leader is not known (any more): it is looked up again, at once the first time, then less and less often. */
+  #lose(source: Source): void {
+    source.node = undefined;
+    source.retryAtMs = performance.now() + Math.min(BACKOFF_MS.max, source.failures === 0 ? 0 : BACKOFF_MS.first * 2 ** Math.min(source.failures, 8));
+    source.failures++;
+  }
+
+  #findLeaders(): void {
+    if (this.#finding || this.#closed) return;
+    const lost = [...this.#sources.values()].filter(({ node, halted }) => node === undefined && !halted);
+    if (lost.length === 0) return;
+    const waitMs = lost.reduce((min, { retryAtMs }) => Math.min(min, retryAtMs), Infinity) - performance.now();
+    clearTimeout(this.#retryTimer);
+    if (waitMs > 0) this.#retryTimer = setTimeout(() => this.#findLeaders(), waitMs + 1);
+    else void this.#find(lost);
+  }
+
+  /** One lookup for all that are lost. Never rejects. */
+  async #find(lost: readonly Source[]): Promise<void> {
+    this.#finding = true;
+    this.#asked();
+    try {
+      const topics = await this.#wire.metadata([...new Set(lost.map(({ topic }) => topic))]);
+      this.#answered();
+      for (const source of lost) {
+        const found = topics.find(({ topic }) => topic === source.topic);
+        const leader = found?.partitions.find(({ partition }) => partition === source.partition)?.leader;
+        if (source.generation === -1) continue;
+        if (found !== undefined && isRefusal(found.errorCode)) {
+          this.#fail(source, new PlaitError('config', `topic ${source.topic} is refused: Kafka's error ${found.errorCode}`));
+        } else if (leader === undefined) this.#lose(source);
+        else source.node = leader;
+      }
+    } catch (error) {
+      const failure = readError(error, 'metadata');
+      this.#lastFailure = failure.message;
+      for (const source of lost) {
+        if (source.generation === -1) continue;
+        if (failure.code === 'config') this.#fail(source, failure);
+        else this.#lose(source);
+      }
+    }
+    this.#inFlight--;
+    this.#finding = false;
+    this.#pump();
+    this.#wake();
+  }
+
+  /** After this turn of the event loop: the next request must be on its way before the caller begins to compute. */
+  #wake(): void {
+    const waiter = this.#waiter;
+    if (waiter === undefined) return;
+    const has = waiter.only === undefined ? this.#ready.size > 0 : (this.#sources.get(waiter.only)?.queue.length ?? 0) > 0;
+    if (has) setImmediate(waiter.resolve);
+  }
+}
+
+function costOf(arrival: Arrival): number {
+  return CHUNK_COST_BYTES + (arrival.kind === 'chunk' ? arrival.bytes.length : 0);
+}
+
+/** The `invalid` error of a batch that cannot be read. */
+export function undecodable({ topic, partition }: TopicPartition, offset: bigint, why: string): PlaitError {
+  return new PlaitError('invalid', `${topic}-${partition}: the stored batch at offset ${offset} cannot be decoded: ${why}`, {
+    details: { topic, partition, offset: offset.toString() },
+  });
+}

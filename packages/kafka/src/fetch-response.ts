@@ -1,0 +1,55 @@
+/** Takes a fetch response apart without decoding records: that is done when somebody takes them. */
+/// <reference path="./kafkajs-internals.d.ts" />
+import Decoder from 'kafkajs/src/protocol/decoder.js';
+import type { AbortedTransaction } from 'kafkajs-internal-types';
+import type { TopicPartition } from '@plait/core';
+
+/** What one response says of one partition. */
+export interface FetchedPartition extends TopicPartition {
+  readonly errorCode: number;
+  readonly aborted: readonly AbortedTransaction[];
+  /** Record batches as stored, a slice of the response; the last may be cut off. */
+  readonly records: Buffer;
+}
+
+const NO_RECORDS = Buffer.alloc(0);
+
+/**
+ * Reads version 11:
+ *
+ *     throttle_time_ms int32, error_code int16, session_id int32,
+ *     [ topic string, [ partition int32, error_code int16, high_watermark int64, last_stable_offset int64,
+ *       log_start_offset int64, aborted [ producer_id int64, first_offset int64 ], preferred_read_replica int32,
+ *       records bytes ] ]
+ *
+ * `clientSideThrottleTime` is the name under which kafkajs' queue looks for the throttle time.
+ * Throws a RangeError when the response ends early: the connection is then of no use any more.
+ */
+export function decodeFetchResponse(payload: Buffer): {
+  readonly clientSideThrottleTime: number;
+  readonly partitions: readonly FetchedPartition[];
+} {
+  const decoder = new Decoder(payload);
+  const clientSideThrottleTime = decoder.readInt32();
+  decoder.offset += 2 + 4;
+  const partitions: FetchedPartition[] = [];
+  for (let topics = decoder.readInt32(); topics > 0; topics--) {
+    const topic = decoder.readString() ?? '';
+    for (let count = decoder.readInt32(); count > 0; count--) {
+      const partition = decoder.readInt32();
+      const errorCode = decoder.readInt16();
+      decoder.offset += 3 * 8;
+      const aborted: AbortedTransaction[] = [];
+      for (let left = decoder.readInt32(); left > 0; left--) {
+        aborted.push({
+          producerId: payload.readBigInt64BE(decoder.offset).toString(),
+          firstOffset: payload.readBigInt64BE(decoder.offset + 8).toString(),
+        });
+        decoder.offset += 16;
+      }
+      decoder.offset += 4;
+      partitions.push({ topic, partition, errorCode, aborted, records: decoder.readBytes() ?? NO_RECORDS });
+    }
+  }
+  return { clientSideThrottleTime, partitions };
+}

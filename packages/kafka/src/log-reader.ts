@@ -1,0 +1,144 @@
+/** The roles' {@link LogReader} over Kafka. */
+import { logPosition, offset as toOffset, PlaitError } from '@plait/core';
+import type { LogPosition, Offset } from '@plait/core';
+import type { LogMessage, LogReader } from '@plait/roles';
+import type { KafkaOptions } from './client.ts';
+import { KAFKA, readError, reason } from './errors.ts';
+import { FetchLoop, undecodable } from './fetch-loop.ts';
+import type { Arrival, FetchLimits } from './fetch-loop.ts';
+import { decodeRecordSet } from './record-sets.ts';
+import { Wire } from './wire.ts';
+
+export interface LogReaderOptions {
+  readonly kafka: KafkaOptions;
+  /** A topic of one partition: its partition 0 is read. */
+  readonly topic: string;
+  /** The first position to read. */
+  readonly from: LogPosition;
+}
+
+const READ_UNCOMMITTED = 0;
+const LIMITS: FetchLimits = { bufferBytesMax: 8 << 20, responseBytesMax: 4 << 20, partitionBytesMax: 4 << 20 };
+const NO_BYTES = new Uint8Array(0);
+
+/** The value of a record's payload: key length, key, value length, value. Throws an Error when a length leaves it. */
+function valueOf(payload: Buffer): Uint8Array {
+  let at = 0;
+  const varint = (): number => {
+    let result = 0;
+    for (let shift = 0; shift <= 28; shift += 7) {
+      const byte = payload.readUInt8(at++);
+      result |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return (result >>> 1) ^ -(result & 1);
+    }
+    throw new Error('malformed varint');
+  };
+  const keyLength = varint();
+  at += Math.max(0, keyLength);
+  const length = varint();
+  if (length > payload.length - at) throw new Error('a value leaves its record');
+  return length <= 0 ? NO_BYTES : payload.subarray(at, at + length);
+}
+
+interface RawMessage {
+  readonly offset: Offset;
+  readonly payload: Buffer;
+}
+
+const makeRaw = (offset: Offset, _: bigint, payload: Buffer): RawMessage => ({ offset, payload });
+
+class KafkaLogReader implements LogReader {
+  readonly #wire: Wire;
+  readonly #loop: FetchLoop;
+  readonly #log: { readonly topic: string; readonly partition: 0 };
+  #position: LogPosition;
+  #leader: number | undefined;
+  /** Once the log cannot be read on, it never can. */
+  #failure: PlaitError | undefined;
+
+  constructor(wire: Wire, { topic, from }: LogReaderOptions) {
+    this.#wire = wire;
+    this.#log = { topic, partition: 0 };
+    this.#position = from;
+    this.#loop = new FetchLoop({ wire, isolation: READ_UNCOMMITTED, limits: LIMITS });
+    this.#loop.seek(this.#log, from);
+  }
+
+  async poll({ maxWaitMs }: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!(await this.#loop.ready(maxWaitMs))) return [];
+    const arrival = this.#loop.take()?.arrival;
+    if (arrival === undefined) return [];
+    const messages = await this.#messagesOf(arrival);
+    // Only now: what was not handed out is not behind us. A chunk of transaction markers moves it without a message.
+    if (arrival.kind === 'chunk') this.#position = logPosition(arrival.nextOffset);
+    return messages;
+  }
+
+  position(): LogPosition {
+    return this.#position;
+  }
+
+  async end(): Promise<LogPosition> {
+    const doing = `end of the log ${this.#log.topic}`;
+    // Twice: the leader may have moved since it was looked up.
+    for (let attempt = 0; ; attempt++) {
+      try {
+        this.#leader ??= await this.#lookUpLeader();
+        const { errorCode, end } = await this.#wire.listOffsets(this.#leader, this.#log);
+        if (errorCode === 0) return logPosition(end);
+        throw new PlaitError('unavailable', `${doing}: Kafka's error ${errorCode}`);
+      } catch (error) {
+        this.#leader = undefined;
+        if (attempt > 0) throw readError(error, doing);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#loop.close();
+  }
+
+  async #lookUpLeader(): Promise<number> {
+    const [topic] = await this.#wire.metadata([this.#log.topic]);
+    if (topic?.errorCode === KAFKA.topicAuthorizationFailed) throw new PlaitError('config', `reading ${topic.topic} is not allowed`);
+    const leader = topic?.partitions.find(({ partition }) => partition === 0)?.leader;
+    if (leader === undefined) throw new PlaitError('unavailable', `the log ${this.#log.topic} has no leader (Kafka's error ${topic?.errorCode})`);
+    return leader;
+  }
+
+  async #messagesOf(arrival: Arrival): Promise<readonly LogMessage[]> {
+    if (arrival.kind === 'failed') throw (this.#failure = arrival.error);
+    if (arrival.kind === 'out-of-range') throw (this.#failure = this.#lost(arrival));
+    const { bytes, firstOffset } = arrival;
+    try {
+      const raw = await decodeRecordSet({ bytes, from: firstOffset, aborted: [] }, makeRaw);
+      return raw.map(({ offset, payload }) => ({ position: logPosition(offset), value: valueOf(payload) }));
+    } catch (error) {
+      throw (this.#failure = undecodable(this.#log, toOffset(firstOffset), reason(error)));
+    }
+  }
+
+  #lost({ offset, logStart, end }: Extract<Arrival, { kind: 'out-of-range' }>): PlaitError {
+    const details = { topic: this.#log.topic, position: `${offset}`, logStart: `${logStart}`, end: `${end}` };
+    return offset < logStart
+      ? new PlaitError('missing', `position ${offset} of the log ${this.#log.topic} was deleted: it begins at ${logStart}`, { details })
+      : new PlaitError('rolled-back', `the log ${this.#log.topic} ends at ${end}, below position ${offset} that was to be read next`, { details });
+  }
+}
+
+/**
+ * Connects and begins to read ahead. Throws `unavailable` with the addresses within about 5 s when no broker answers,
+ * `config` when this client is refused. After `missing`, `rolled-back`, `config` or `invalid` every later poll throws the
+ * same. The settings of the topic are not checked: see `checkLogTopic`.
+ */
+export async function openLogReader(options: LogReaderOptions): Promise<LogReader> {
+  const wire = new Wire(options.kafka);
+  try {
+    await wire.connect();
+  } catch (error) {
+    wire.close();
+    throw error;
+  }
+  return new KafkaLogReader(wire, options);
+}

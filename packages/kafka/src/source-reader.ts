@@ -1,0 +1,101 @@
+/** The roles' {@link SourceReader} over Kafka. */
+import { offset as toOffset, PlaitError } from '@plait/core';
+import type { Offset, TopicPartition } from '@plait/core';
+import type { SourceEvent, SourceReader, SourceRecord } from '@plait/roles';
+import type { KafkaOptions } from './client.ts';
+import { reason } from './errors.ts';
+import { FetchLoop, undecodable } from './fetch-loop.ts';
+import type { FetchLimits, Taken } from './fetch-loop.ts';
+import { decodeRecordSet } from './record-sets.ts';
+import { Wire } from './wire.ts';
+
+export interface SourceReaderOptions {
+  readonly kafka: KafkaOptions;
+  /** Bytes of a partition that may lie fetched and not taken, roughly (one response more). Default 2 MiB. */
+  readonly bufferBytesMax?: number;
+}
+
+const READ_COMMITTED = 1;
+const LIMITS: FetchLimits = { bufferBytesMax: 2 << 20, responseBytesMax: 16 << 20, partitionBytesMax: 1 << 20 };
+/** One poll decodes about this much, so that its caller gets to its other duties. */
+const POLL_BYTES_MAX = 1 << 20;
+
+const makeRecord = (offset: Offset, timestamp: bigint, payload: Buffer): SourceRecord => ({ offset, timestamp, payload });
+
+class KafkaSourceReader implements SourceReader {
+  readonly #loop: FetchLoop;
+
+  constructor(loop: FetchLoop) {
+    this.#loop = loop;
+  }
+
+  seek(partition: TopicPartition, offset: Offset): void {
+    this.#loop.seek(partition, offset);
+  }
+
+  drop(partition: TopicPartition): void {
+    this.#loop.drop(partition);
+  }
+
+  async poll({ maxWaitMs, only }: { readonly maxWaitMs: number; readonly only?: TopicPartition }): Promise<readonly SourceEvent[]> {
+    const events: { readonly event: SourceEvent; readonly isStale: () => boolean }[] = [];
+    if (await this.#loop.ready(maxWaitMs, only)) {
+      for (let bytes = 0; bytes < POLL_BYTES_MAX; ) {
+        const taken = this.#loop.take(only);
+        if (taken === undefined) break;
+        if (taken.arrival.kind === 'chunk') bytes += taken.arrival.bytes.length;
+        try {
+          events.push({ event: await this.#eventOf(taken), isStale: taken.isStale });
+        } catch (error) {
+          if (taken.isStale()) continue;
+          // What was decoded before goes out first; the failure comes with the next poll.
+          if (events.length === 0) throw this.#halt(taken, error);
+          taken.putBack();
+          break;
+        }
+      }
+    }
+    return events.filter(({ isStale }) => !isStale()).map(({ event }) => event);
+  }
+
+  async close(): Promise<void> {
+    this.#loop.close();
+  }
+
+  async #eventOf({ source: { topic, partition }, arrival }: Taken): Promise<SourceEvent> {
+    if (arrival.kind === 'failed') throw arrival.error;
+    if (arrival.kind === 'out-of-range') {
+      const { kind, offset, logStart, end } = arrival;
+      return { kind, topic, partition, offset: toOffset(offset), logStart: toOffset(logStart), end: toOffset(end) };
+    }
+    const { firstOffset, nextOffset, bytes, aborted } = arrival;
+    const records = await decodeRecordSet({ bytes, from: firstOffset, aborted }, makeRecord);
+    return { kind: 'records', topic, partition, firstOffset: toOffset(firstOffset), records, nextOffset: toOffset(nextOffset) };
+  }
+
+  /** What is behind a batch that cannot be decoded must not come without it. */
+  #halt({ source, arrival }: Taken, error: unknown): PlaitError {
+    this.#loop.halt(source);
+    if (error instanceof PlaitError) return error;
+    return undecodable(source, arrival.kind === 'chunk' ? arrival.firstOffset : -1n, reason(error));
+  }
+}
+
+/**
+ * Connects; reads nothing before the first `seek`. Throws `unavailable` with the addresses within about 5 s when no
+ * broker answers, `config` when this client is refused.
+ *
+ * After `config` or `invalid` from `poll` the partition at fault is not read until its next `seek`; the others go on.
+ * The records' `payload`s are slices of what was fetched: one that is kept keeps up to 16 MiB alive.
+ */
+export async function openSourceReader(options: SourceReaderOptions): Promise<SourceReader> {
+  const wire = new Wire(options.kafka);
+  try {
+    await wire.connect();
+  } catch (error) {
+    wire.close();
+    throw error;
+  }
+  const limits = { ...LIMITS, bufferBytesMax: options.bufferBytesMax ?? LIMITS.bufferBytesMax };
+  return new KafkaSourceReader(new FetchLoop({ wire, isolation: READ_COMMITTED, limits }));
+}
