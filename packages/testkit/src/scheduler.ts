@@ -14,6 +14,7 @@
  * Processes must wait for nothing but ports: real timers, I/O and asynchronous cryptography would bring in real chance.
  */
 import { isPlaitError } from '@plait/core';
+import { drained } from './drained.ts';
 import { Prng } from './prng.ts';
 import { Trace, type TraceEntry, type TracePhase } from './trace.ts';
 
@@ -94,8 +95,8 @@ export class Scheduler {
   readonly trace: Trace;
   /**
    * Called with every entry before any process can act on it, so a test can crash or pause a process exactly there: at
-   * a `call` nothing was sent, after an `effect` the answer is lost, after an `answer` the process still runs on to its
-   * next port call and gets no further.
+   * a `call` nothing was sent, at an `effect` it was applied and the answer is lost, after an `answer` the process still
+   * runs on to its next port call and gets no further. An `event` comes before what it sets off.
    */
   observe: ((entry: TraceEntry, process: Process | undefined) => void) | undefined;
 
@@ -301,12 +302,14 @@ export class Scheduler {
 
   /** True if processes may have something to do now. */
   #happen(event: Event): boolean {
+    // An event is written down before what it sets off, an effect or answer when it is a fact.
+    if (event.phase === 'event') this.#record(event.phase, event.process, event.label);
     try {
-      event.run();
+      if (!event.inside || (event.process !== undefined && isAlive(event.process))) event.run();
     } catch (error) {
       this.fail(error);
     }
-    this.#record(event.phase, event.process, event.label);
+    if (event.phase !== 'event') this.#record(event.phase, event.process, event.label);
     this.#nowMs += EVENT_MS;
     return event.wakes;
   }
@@ -372,11 +375,4 @@ function settle<T>(outcome: Outcome<T>, resolve: (value: T) => void, reject: (er
 
 function never(): Promise<never> {
   return new Promise(() => undefined);
-}
-
-/** Resolves when no microtask is left. */
-function drained(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
