@@ -47,10 +47,15 @@ export function rangeRoot(range: CompactRange): Uint8Array {
   return range.hashes.reduceRight((right, left) => nodeHash(left, right));
 }
 
-function checkRange(range: CompactRange): void {
+/** Whether the range has as many hashes as its size (0 or more) has set bits. That they have 32 bytes is not checked. */
+export function isRange(range: CompactRange): boolean {
   let bits = 0;
   for (let size = range.size; size > 0n; size >>= 1n) bits += Number(size & 1n);
-  invariant(range.size >= 0n && bits === range.hashes.length, `a range of ${range.size} leaves has ${bits} hashes`);
+  return range.size >= 0n && bits === range.hashes.length;
+}
+
+function checkRange(range: CompactRange): void {
+  invariant(isRange(range), `a range of ${range.size} leaves does not have ${range.hashes.length} hashes`);
 }
 
 /** Leaves a {@link RootHasher} takes: levels 0 … 31. A segment has at most 4,096. */

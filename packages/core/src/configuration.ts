@@ -2,16 +2,19 @@
  * Configurations: who may sign, what is ordered, under which limits. The genesis is configuration 0; its hash is the
  * ledger id. Each configuration is whole: it repeats what it keeps, but for `start` entries, which act once.
  */
-import { parseHash } from './bytes.ts';
+import { compareText, parseHash } from './bytes.ts';
 import { invalid } from './errors.ts';
-import { parseVerifierKey, type VerifierKey } from './keys.ts';
+import { parseVerifierKeyForm, type VerifierKey } from './keys.ts';
 import { ENTRIES_MAX, KEYS_MAX, PARTITIONS_MAX, PENDING_MAX, SOURCES_MAX } from './limits.ts';
 import { compareNumbers } from './segment.ts';
-import { LineReader, parseCount, parseOrigin, parsePartition, parseTopic, parseUint63, requireIncreasing } from './text.ts';
+import { LineReader, parseCount, parseOrigin, parseTopic, parseUint63, requireIncreasing } from './text.ts';
 import * as types from './types.ts';
 import type { Generation, Hash, Index, Offset, TopicPartition } from './types.ts';
 
-/** A partition that begins a generation: at genesis 0, later one above the greatest ever used. */
+/**
+ * A partition that begins a generation: at genesis 0, later one above the greatest ever used. Its number is below 65,536
+ * ({@link PARTITIONS_MAX}), not perforce below the configuration's own `partitionsMax`.
+ */
 export interface Start extends TopicPartition {
   readonly generation: Generation;
   /** Where its chain starts; records below are not the ledger's. */
@@ -184,15 +187,15 @@ function parseList<T>(
 }
 
 function parseKeys(lines: LineReader, keyword: string): readonly VerifierKey[] {
-  const keys = parseList(lines, keyword, 1, KEYS_MAX, ([vkey = '']) => parseVerifierKey(vkey));
-  requireIncreasing(keyword, keys, (a, b) => (a.vkey < b.vkey ? -1 : Number(a.vkey !== b.vkey)));
+  const keys = parseList(lines, keyword, 1, KEYS_MAX, ([vkey = '']) => parseVerifierKeyForm(vkey));
+  requireIncreasing(keyword, keys, (a, b) => compareText(a.vkey, b.vkey));
   return keys;
 }
 
 function parseStart([topic = '', partition = '', generation = '', offset = '']: string[]): Start {
   return {
     topic: parseTopic(topic),
-    partition: parsePartition(partition),
+    partition: parseCount(partition, PARTITIONS_MAX - 1),
     generation: types.generation(parseUint63(generation)),
     offset: types.offset(parseUint63(offset)),
   };
@@ -202,7 +205,7 @@ function parseVoid([topic = '', generation = '', partition = '', firstIndex = ''
   const range = {
     topic: parseTopic(topic),
     generation: types.generation(parseUint63(generation)),
-    partition: parsePartition(partition),
+    partition: parseCount(partition, PARTITIONS_MAX - 1),
     firstIndex: types.index(parseUint63(firstIndex)),
     nextIndex: types.index(parseUint63(nextIndex)),
   };

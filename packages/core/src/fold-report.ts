@@ -5,7 +5,7 @@ import { REPORT_BYTES_MAX, SEGMENT_RECORDS_MAX } from './limits.ts';
 import { messageHash } from './message.ts';
 import type { Note, VerifySignature } from './note.ts';
 import type { Report } from './report.ts';
-import { sameStart, segmentCount, segmentHash, type Segment } from './segment.ts';
+import { formatSegment, sameStart, segmentCount, segmentHash, type Segment } from './segment.ts';
 import { chainOf, extendEnd, withChain, type Chain, type LedgerState } from './state.ts';
 import type { LogPosition } from './types.ts';
 
@@ -71,10 +71,10 @@ function refusalAtEnd({ end, pending }: Chain, segment: Segment): SegmentReason 
   const atEnd =
     segment.firstIndex === end.nextIndex && segment.firstOffset === end.nextOffset && segment.previous === end.head;
   if (atEnd) return undefined;
-  const hash = segmentHash(segment);
-  if (hash === end.head || pending.some((other) => segmentHash(other.segment) === hash)) return 'duplicate';
-  const rival = pending.some((other) => sameStart(other.segment, segment) && other.segment.nextOffset === segment.nextOffset);
-  return rival ? 'equivocation' : 'not-at-end';
+  // At most one pending segment has this `previous`. It is found without hashing: a replayed report asks for all of them.
+  const rival = pending.find((other) => sameStart(other.segment, segment) && other.segment.nextOffset === segment.nextOffset);
+  if (rival !== undefined) return formatSegment(rival.segment) === formatSegment(segment) ? 'duplicate' : 'equivocation';
+  return segmentHash(segment) === end.head ? 'duplicate' : 'not-at-end';
 }
 
 function refusalOfRange(segment: Segment): SegmentReason | undefined {

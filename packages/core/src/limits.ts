@@ -9,7 +9,7 @@ export const RULES_VERSION = 1;
 /** Bytes of one message of the log. Below Kafka's default `max.message.bytes` (1,048,588) with room for the batch header. */
 export const MESSAGE_BYTES_MAX = 1_000_000;
 
-/** Bytes of one report, signature included: some 2,000 segments; small enough that a flood of them stays cheap to skip. */
+/** Bytes of one report, signature left out: some 2,000 segments; small enough that a flood of them stays cheap to skip. */
 export const REPORT_BYTES_MAX = 524_288;
 
 /** Bytes of one block header, signature left out: the length prefix of a C2SP tile entry is 16 bits. */

@@ -16,17 +16,19 @@
  */
 import { hashFromText, hashToText, parseHash, utf8Decode, utf8Encode } from './bytes.ts';
 import { parseConfiguration, parseGenesis } from './configuration.ts';
+import { isRange } from './compact.ts';
 import { invalid, invariant } from './errors.ts';
 import { sha256 } from '#sha256';
 import { parseVerifierKey, type VerifierKey } from './keys.ts';
+import { PARTITIONS_MAX } from './limits.ts';
 import { kindOf, messageHash } from './message.ts';
 import { parseNote, verifyNoteSignature } from './note.ts';
 import { formatSegment, parseSegment } from './segment.ts';
 import {
-  eachChain, extendEnd, isImplicit, mapChains, sequencedEnd, startOfChain, withChain,
+  eachChain, extendEnd, isImplicit, mapChains, sequencedEnd, startOfChain,
   type Chain, type ChainEnd, type Chains, type ConfigurationInForce, type Leader, type LedgerState, type PendingSegment,
 } from './state.ts';
-import { LineReader, parsePartition, parseTopic, parseUint63 } from './text.ts';
+import { LineReader, parseCount, parseTopic, parseUint63 } from './text.ts';
 import * as types from './types.ts';
 import type { Hash, LogPosition, TopicPartition } from './types.ts';
 
@@ -135,6 +137,7 @@ function decodeLines(
   const timeMs = lines.uint63('time');
   const [, ...hashes] = lines.line().split(' ');
   const history = { size: height as bigint, hashes: hashes.map((hash) => hashFromText(parseHash(hash))) };
+  if (!isRange(history)) throw invalid(`a history of ${height} headers does not have ${hashes.length} hashes`);
   const { chains, pending } = decodeChains(lines, ledgerId);
   lines.end();
   return {
@@ -151,11 +154,11 @@ function decodeLeader(text: string, follows: Hash, { body }: ConfigurationInForc
 }
 
 function decodeChains(lines: LineReader, ledgerId: Hash): { chains: Chains; pending: number } {
-  let chains: Chains = new Map();
+  const chains = new Map<string, (Chain | undefined)[]>();
   let pending = 0;
   while (lines.at('chain')) {
     const [topic = '', partition = '', generation = '', nextIndex = '', nextOffset = '', head = ''] = lines.values('chain', 6);
-    const place = { topic: parseTopic(topic), partition: parsePartition(partition) };
+    const place = { topic: parseTopic(topic), partition: parseCount(partition, PARTITIONS_MAX - 1) };
     const end: ChainEnd = {
       generation: types.generation(parseUint63(generation)),
       nextIndex: types.index(parseUint63(nextIndex)),
@@ -164,7 +167,10 @@ function decodeChains(lines: LineReader, ledgerId: Hash): { chains: Chains; pend
     };
     const first = lines.at('last') ? { ...end, last: parseSegment(lines.line().slice('last '.length)) } : end;
     const chain = decodePending(lines, first, { ...place, ledgerId });
-    chains = withChain(chains, place, chain);
+    const partitions = chains.get(place.topic) ?? [];
+    while (partitions.length < place.partition) partitions.push(undefined);
+    partitions[place.partition] = chain;
+    chains.set(place.topic, partitions);
     pending += chain.pending.length;
   }
   return { chains, pending };

@@ -38,9 +38,13 @@ export function parseTopic(text: string): string {
   return text;
 }
 
-/** Parses an origin: 1 … 200 visible ASCII characters, no `+`, as note key names must be. */
+/**
+ * Parses an origin: 1 … 200 visible ASCII characters, no `+`, as note key names must be. It does not begin with
+ * `plait.`, since a checkpoint begins with its origin and every other kind with `plait.<kind>/v1`.
+ */
 export function parseOrigin(text: string): string {
   if (!ORIGIN.test(text) || text.length > ORIGIN_CHARS_MAX) throw invalid(`not an origin: ${quote(text)}`);
+  if (text.startsWith('plait.')) throw invalid(`an origin does not begin with "plait.": ${quote(text)}`);
   return text;
 }
 
