@@ -1,1 +1,10 @@
+/** What must happen, in which order: the roles as steps over ports. */
 export type * from './ports.ts';
+export * from './limits.ts';
+export type * from './events.ts';
+export * from './follower.ts';
+export * from './lease-keeper.ts';
+export * from './loop.ts';
+export * from './coordinator.ts';
+export * from './worker.ts';
+export * from './reader.ts';

@@ -28,6 +28,9 @@ export interface LogReader {
    */
   poll(options: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]>;
 
+  /** Where the next poll goes on: everything below was handed out, or is no data record. Never waits. */
+  position(): LogPosition;
+
   /** The log's end (position after its newest record), asked of the broker in this call. Throws `unavailable`. */
   end(): Promise<LogPosition>;
 

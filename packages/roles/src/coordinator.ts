@@ -1,0 +1,181 @@
+/**
+ * The coordinator: claims the lead, and while it leads cuts what workers reported into blocks.
+ *
+ * What it is follows from the fold alone: it leads iff the claim in force is the very claim it wrote (by hash: two
+ * processes with one key file are two). What it remembers beside the fold is what it sent and did not read back yet.
+ *
+ *     standby ── may claim ──► claiming ── own claim read ──► leading ── pending ──► sealing
+ *        ▲                        │ another accepted            ▲  │                    │
+ *        │                        ▼                             │  └── block read ◄─────┘
+ *        └────────────────── (fenced) ◄── newer claim or configuration, or another text at its height
+ */
+import {
+  epoch, formatBlock, formatClaim, invariant, isPlaitError, messageHash, sealBlock, signNote,
+  type Epoch, type Hash, type Height, type LedgerState, type SignerKey,
+} from '@plait/core';
+import type { Observe } from './events.ts';
+import { Follower, type Folded, type FollowerOptions } from './follower.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, type RoleTimes } from './limits.ts';
+import type { Clock, LogAppender, Random } from './ports.ts';
+import { Takeover } from './takeover.ts';
+import { Throttle } from './throttle.ts';
+
+export interface CoordinatorOptions extends FollowerOptions {
+  /** A coordinator key; whether it is in force is for the fold to say. */
+  readonly key: SignerKey;
+  readonly appender: LogAppender;
+  readonly lease: LeaseKeeper;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observe?: Observe;
+  readonly times?: Partial<RoleTimes>;
+}
+
+/** A message on its way: sent, perhaps applied, not read back. The same bytes are sent again, never others. */
+interface Sent {
+  readonly hash: Hash;
+  readonly bytes: Uint8Array;
+  readonly firstSentMs: number;
+  sentMs: number;
+}
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #times: RoleTimes;
+  readonly #follower: Follower;
+  readonly #takeover: Takeover;
+  readonly #cuts: Throttle;
+  #claim: (Sent & { readonly epoch: Epoch }) | undefined;
+  #block: (Sent & { readonly height: Height }) | undefined;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#times = { ...DEFAULT_TIMES, ...options.times };
+    this.#follower = new Follower(options);
+    this.#takeover = new Takeover(this.#times, options.clock, options.random);
+    this.#cuts = new Throttle(this.#times.cutIntervalMs);
+  }
+
+  /** The fold of what this coordinator has read; undefined before genesis. */
+  get state(): LedgerState | undefined {
+    return this.#follower.state;
+  }
+
+  /** Whether its own claim is in force, as far as it has read. */
+  get leading(): boolean {
+    return this.#claim !== undefined && this.state?.leader?.claim === this.#claim.hash;
+  }
+
+  /** Reads what has arrived, then does at most one thing: claim, seal, or send something again. */
+  async step(): Promise<void> {
+    const folded = await this.#follower.poll(this.#waitMs());
+    for (const each of folded) await this.#absorb(each);
+    if (!(await this.#follower.catchUp())) return;
+    const state = this.state;
+    invariant(state !== undefined, 'caught up before genesis');
+
+    if (this.leading) await this.#lead(state);
+    else if (this.#claim !== undefined) await this.#insist(this.#claim);
+    else await this.#standBy(state);
+  }
+
+  #waitMs(): number {
+    const busy = this.leading && this.#block === undefined && (this.state?.pending ?? 0) > 0;
+    return busy ? Math.min(IDLE_WAIT_MS, this.#cuts.waitMs(this.#options.clock.nowMs())) : IDLE_WAIT_MS;
+  }
+
+  /** Takes in what became of a message. Only accepted ones change anything. */
+  async #absorb({ outcome }: Folded): Promise<void> {
+    const state = this.state;
+    if (state === undefined) return;
+    this.#takeover.absorb(outcome, state);
+    if (outcome.kind === 'claim' && outcome.hash === this.#claim?.hash) {
+      this.#options.observe?.({ event: 'leading', epoch: outcome.claim.epoch });
+    } else if (outcome.kind === 'claim' || outcome.kind === 'configuration') {
+      await this.#standDown(outcome.kind === 'claim');
+    } else if (outcome.kind === 'block' && this.#block !== undefined && outcome.header.height === this.#block.height) {
+      const mine = outcome.hash === this.#block.hash;
+      this.#block = undefined;
+      if (!mine) await this.#standDown(true);
+    }
+  }
+
+  /** Fenced, or overtaken while claiming: forget what was sent, and let the new leader have the lease. */
+  async #standDown(byClaim: boolean): Promise<void> {
+    if (this.#claim === undefined) return;
+    this.#options.observe?.({ event: 'fenced', epoch: this.#claim.epoch });
+    this.#claim = undefined;
+    this.#block = undefined;
+    if (byClaim) await this.#options.lease.release();
+  }
+
+  /** Leading: see the block through, or cut the next. */
+  async #lead(state: LedgerState): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#block === undefined) {
+      if (state.pending > 0 && this.#cuts.waitMs(nowMs) === 0) await this.#seal(state, nowMs);
+    } else if (nowMs - this.#block.firstSentMs >= this.#times.stallMs) {
+      // Not fenced, and yet not accepted: whatever is wrong, a new claim ends it.
+      this.#claim = undefined;
+      this.#block = undefined;
+    } else {
+      await this.#insist(this.#block);
+    }
+  }
+
+  /** One signed text for each (epoch, height): the block is kept until it, or a newer claim, is read. */
+  async #seal(state: LedgerState, nowMs: number): Promise<void> {
+    const { clock, key } = this.#options;
+    const header = sealBlock(state, { cut: state.position, wallMs: clock.wallMs() });
+    const text = formatBlock(header);
+    this.#cuts.passed(nowMs);
+    this.#block = {
+      height: header.height, hash: messageHash(text), bytes: signNote(text, key), firstSentMs: nowMs, sentMs: nowMs,
+    };
+    // A crash before this line leaves nothing: the next leader cuts. During it, the commit point: the block counts or
+    // not, by the fold, and whoever leads reads it.
+    await this.#send(this.#block.bytes);
+  }
+
+  async #standBy(state: LedgerState): Promise<void> {
+    const held = this.#options.lease.held();
+    const inForce = state.configuration.body.coordinatorKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey);
+    if (!inForce) return;
+    if (!this.#takeover.mayClaim(state, held)) return;
+    // Reading to an end sampled now, so that nobody claims over what it has merely not read.
+    if (!(await this.#follower.readToEnd())) return;
+    await this.#claimLead(state, held ? 'lease' : 'stall');
+  }
+
+  async #claimLead(state: LedgerState, why: 'lease' | 'stall'): Promise<void> {
+    const { clock, random, key, observe } = this.#options;
+    const nowMs = clock.nowMs();
+    const nonce = Array.from(random.bytes(16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    const { origin, ledgerId, follows } = state;
+    const next = epoch(state.epoch + 1n);
+    const text = formatClaim({ kind: 'claim', origin, ledgerId, epoch: next, follows, nonce });
+    this.#claim = { epoch: next, hash: messageHash(text), bytes: signNote(text, key), firstSentMs: nowMs, sentMs: nowMs };
+    observe?.({ event: 'claiming', epoch: next, why });
+    // A crash here leaves a claim in the log or not. If it counts, nobody acts on it, and the next one claims after it.
+    await this.#send(this.#claim.bytes);
+  }
+
+  /** Sends the same bytes again if they were not read back for a while. */
+  async #insist(sent: Sent): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - sent.sentMs < this.#times.resendMs) return;
+    sent.sentMs = nowMs;
+    await this.#send(sent.bytes);
+  }
+
+  /** An append whose outcome is settled by reading, whatever the answer says. */
+  async #send(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#options.appender.append(bytes);
+    } catch (error) {
+      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
+      this.#options.observe?.({ event: 'waiting', why: error.message });
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/** What roles tell about themselves, for logs, metrics and tests. Nothing that is told changes what they do. */
+import type { LogPosition, Offset, Outcome, TopicPartition } from '@plait/core';
+
+export type RoleEvent =
+  | { readonly event: 'folded'; readonly position: LogPosition; readonly outcome: Outcome }
+  | { readonly event: 'caught-up'; readonly position: LogPosition }
+  | { readonly event: 'assigned'; readonly version: number; readonly partitions: readonly TopicPartition[] }
+  | { readonly event: 'started'; readonly partition: TopicPartition; readonly offset: Offset; readonly why: string }
+  | { readonly event: 'reported'; readonly segments: number; readonly records: bigint }
+  | { readonly event: 'claiming'; readonly epoch: bigint; readonly why: 'lease' | 'stall' }
+  | { readonly event: 'leading'; readonly epoch: bigint }
+  | { readonly event: 'fenced'; readonly epoch: bigint }
+  | { readonly event: 'lease'; readonly held: boolean }
+  | { readonly event: 'waiting'; readonly why: string }
+  | { readonly event: 'alarm'; readonly alarm: string; readonly message: string };
+
+export type Observe = (event: RoleEvent) => void;

@@ -1,0 +1,44 @@
+/**
+ * The bounds and times that a process chooses for itself. They change speed and patience, never what counts; the bounds
+ * that are rules stand in core.
+ */
+
+/** Bytes of payload after which a worker ends a segment (unless it holds one record): readers buffer one to verify it. */
+export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Segments of one partition that a worker hashes ahead of what it may report; then it stops reading that partition. */
+export const UNREPORTED_SEGMENTS_MAX = 64;
+
+/** Lines a reader knows of and has not handed out; then it stops reading the log. */
+export const QUEUED_LINES_MAX = 20_000;
+
+/** How long an idle role waits for its inputs in one step, ms: the delay with which it sees what does not wake it. */
+export const IDLE_WAIT_MS = 100;
+
+/** How long an idle worker waits for records before it looks at the log again, ms. */
+export const WORKER_WAIT_MS = 25;
+
+/** Times of the roles, in ms. The defaults suit one data centre. */
+export interface RoleTimes {
+  /** A worker reports, and a leader cuts, at once when quiet and at most once in this time under load. */
+  readonly cutIntervalMs: number;
+  /** An accepted segment that waits this long lets a standby claim without the lease. */
+  readonly stallMs: number;
+  /** Least time between two claims, doubled by each that was made in vain. */
+  readonly takeoverMs: number;
+  /** A message that was not read back for this long is sent again, same bytes. */
+  readonly resendMs: number;
+  /** A worker that read none of its reports for this long starts again from the chain's end. */
+  readonly reportTimeoutMs: number;
+  /** How long a reader waits for a partition to reach the end of a segment that lies beyond the partition's end. */
+  readonly beyondEndMs: number;
+}
+
+export const DEFAULT_TIMES: RoleTimes = {
+  cutIntervalMs: 4,
+  stallMs: 3_000,
+  takeoverMs: 1_000,
+  resendMs: 1_000,
+  reportTimeoutMs: 5_000,
+  beyondEndMs: 10_000,
+};

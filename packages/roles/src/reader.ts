@@ -1,0 +1,210 @@
+/**
+ * The reader: folds the log, fetches the records of each line in turn, recomputes everything, and hands out segments in
+ * the global order. A segment is verified before any of its records is handed out.
+ */
+import {
+  hashToText, minimalPayload, PlaitError, segmentCount, SegmentHasher,
+  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, type Offset,
+  type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
+} from '@plait/core';
+import { Follower, type FollowerOptions } from './follower.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, QUEUED_LINES_MAX, type RoleTimes } from './limits.ts';
+import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
+import { RecordBuffer } from './record-buffer.ts';
+
+export interface ReaderOptions extends FollowerOptions {
+  readonly source: SourceReader;
+  readonly clock: Clock;
+  /** The first seq that is wanted; 0 if not given. */
+  readonly fromSeq?: Seq;
+  readonly times?: Partial<RoleTimes>;
+}
+
+/** Where a line stands. */
+interface Numbered {
+  readonly line: Line;
+  readonly block: BlockHeader;
+}
+
+/** A line whose records were re-hashed and match, or that has none to show. */
+export type VerifiedSegment =
+  | (Numbered & {
+      readonly kind: 'records';
+      readonly segment: RecordSegment;
+      /** Record i has seq `line.firstSeq + i` and index `segment.firstIndex + i`. */
+      readonly records: readonly SourceRecord[];
+    })
+  | (Numbered & { readonly kind: 'loss'; readonly segment: LossSegment })
+  /** Declared unusable by a configuration; its seqs stay, its records are not looked at. */
+  | (Numbered & { readonly kind: 'void'; readonly segment: Segment });
+
+export class Reader {
+  readonly #options: ReaderOptions;
+  readonly #times: RoleTimes;
+  readonly #follower: Follower;
+  readonly #fromSeq: bigint;
+  readonly #hasher = new SegmentHasher();
+  readonly #buffers = new Map<string, RecordBuffer>();
+  #queue: Numbered[] = [];
+  #queueStart = 0;
+  /** Since when the line in front lies beyond its partition's end. */
+  #beyondEndSinceMs: number | undefined;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#times = { ...DEFAULT_TIMES, ...options.times };
+    this.#follower = new Follower(options);
+    this.#fromSeq = options.fromSeq ?? 0n;
+  }
+
+  /** The fold of what this reader has read; undefined before genesis. */
+  get state(): LedgerState | undefined {
+    return this.#follower.state;
+  }
+
+  /** Whether every line that was read from the log has been handed out. */
+  get drained(): boolean {
+    return this.#queueStart === this.#queue.length;
+  }
+
+  /** Whether the log was read to an end sampled in this call. Reads some more of it if not. */
+  async readToEnd(): Promise<boolean> {
+    const end = await this.#options.log.end();
+    if (this.#follower.position < end) await this.#readLog(IDLE_WAIT_MS);
+    return this.#follower.position >= end;
+  }
+
+  /**
+   * The next segment in the global order, or undefined if it cannot be told yet (call again). The first one may begin
+   * below `fromSeq`.
+   *
+   * Throws `invalid` when the records differ from what was hashed, with topic, partition, offset and seq range; `missing`
+   * when they are below the partition's log start, so that nobody can tell; and what the ports and the fold throw.
+   */
+  async step(): Promise<VerifiedSegment | undefined> {
+    const queued = this.#queue.length - this.#queueStart;
+    if (queued < QUEUED_LINES_MAX) await this.#readLog(queued === 0 ? IDLE_WAIT_MS : 0);
+    const next = this.#queue[this.#queueStart];
+    if (next === undefined) return undefined;
+    const verified = await this.#resolve(next);
+    if (verified !== undefined) this.#advance();
+    return verified;
+  }
+
+  #advance(): void {
+    this.#queueStart += 1;
+    this.#beyondEndSinceMs = undefined;
+    if (this.#queueStart * 2 < this.#queue.length) return;
+    this.#queue = this.#queue.slice(this.#queueStart);
+    this.#queueStart = 0;
+  }
+
+  async #readLog(maxWaitMs: number): Promise<void> {
+    for (const { outcome } of await this.#follower.poll(maxWaitMs)) {
+      if (outcome.kind !== 'block') continue;
+      for (const line of outcome.lines) {
+        if (line.firstSeq + segmentCount(line.segment) <= this.#fromSeq) continue;
+        this.#queue.push({ line, block: outcome.header });
+        this.#prefetch(line.segment);
+      }
+    }
+  }
+
+  /** Begins to read a partition at the first line that needs it, long before that line's turn. */
+  #prefetch(segment: Segment): void {
+    const name = nameOf(segment);
+    if (segment.kind !== 'segment' || this.#buffers.has(name)) return;
+    this.#seek(segment);
+  }
+
+  #seek(segment: Segment): RecordBuffer {
+    const buffer = new RecordBuffer(segment.firstOffset);
+    this.#buffers.set(nameOf(segment), buffer);
+    this.#options.source.seek({ topic: segment.topic, partition: segment.partition }, segment.firstOffset);
+    return buffer;
+  }
+
+  async #resolve(next: Numbered): Promise<VerifiedSegment | undefined> {
+    const { segment } = next.line;
+    if (this.#isVoid(segment)) return { kind: 'void', segment, ...next };
+    if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
+    const known = this.#buffers.get(nameOf(segment));
+    const buffer = known?.firstOffset === segment.firstOffset ? known : this.#seek(segment);
+    if (buffer.nextOffset < segment.nextOffset) await this.#fetch(segment, buffer, next.line);
+    if (buffer.nextOffset < segment.nextOffset) return undefined;
+    const records = buffer.take(segment.nextOffset);
+    this.#verify(segment, records, next);
+    return { kind: 'records', segment, records, ...next };
+  }
+
+  async #fetch(segment: RecordSegment, buffer: RecordBuffer, line: Line): Promise<void> {
+    const only: TopicPartition = { topic: segment.topic, partition: segment.partition };
+    for (const event of await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only })) {
+      if (event.kind === 'records') buffer.add(event);
+      else this.#outOfRange(event, segment, line);
+    }
+  }
+
+  #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): void {
+    const nowMs = this.#options.clock.nowMs();
+    const place = placeOf(line, { held: `${event.logStart} … ${event.end}` });
+    if (segment.firstOffset < event.logStart) {
+      throw new PlaitError('missing', `${describe(segment)} is no longer in the partition, which begins at offset ` +
+        `${event.logStart}: its records cannot be checked`, { details: place });
+    }
+    this.#beyondEndSinceMs ??= nowMs;
+    if (nowMs - this.#beyondEndSinceMs >= this.#times.beyondEndMs) {
+      throw new PlaitError('invalid', `${describe(segment)} lies beyond the partition's end at offset ${event.end}: ` +
+        'sequenced records are missing', { details: place });
+    }
+    this.#seek(segment);
+  }
+
+  /** Every record of the segment is hashed again, and all of them must give its root. */
+  #verify(segment: RecordSegment, records: readonly SourceRecord[], { line }: Numbered): void {
+    this.#hasher.reset();
+    for (const record of records) this.#hasher.add(record.offset, record.timestamp, minimalPayload(record.payload));
+    const count = segmentCount(segment);
+    const found = hashToText(this.#hasher.root());
+    if (BigInt(records.length) === count && found === segment.root) return;
+    const expected = `${count} records with root ${segment.root}`;
+    throw new PlaitError('invalid', `${describe(segment)} differs from what was hashed: expected ${expected}, found ` +
+      `${records.length} records with root ${found}`, {
+      details: placeOf(line, { expected, found: `${records.length} records with root ${found}` }),
+    });
+  }
+
+  /** A segment is void iff void ranges cover it wholly. The newest configuration that was read decides. */
+  #isVoid(segment: Segment): boolean {
+    const ranges = this.state?.configuration.body.voids ?? [];
+    return ranges.length > 0 && coveredBy(ranges, segment);
+  }
+}
+
+function coveredBy(ranges: readonly VoidRange[], segment: Segment): boolean {
+  let next: bigint = segment.firstIndex;
+  // Ranges are sorted and do not overlap, so one pass finds a cover if there is one.
+  for (const range of ranges) {
+    const ofChain = range.topic === segment.topic && range.partition === segment.partition &&
+      range.generation === segment.generation;
+    if (ofChain && range.firstIndex <= next && next < range.nextIndex) next = range.nextIndex;
+  }
+  return next > segment.firstIndex && next >= segment.nextIndex;
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+function describe({ topic, partition, firstOffset, nextOffset }: Segment): string {
+  return `${topic}/${partition} offsets ${firstOffset} … ${nextOffset}`;
+}
+
+function placeOf({ firstSeq, segment }: Line, more: ErrorDetails): ErrorDetails {
+  const decimal = (value: bigint | Offset): string => String(value);
+  return {
+    topic: segment.topic, partition: segment.partition, generation: decimal(segment.generation),
+    firstOffset: decimal(segment.firstOffset), nextOffset: decimal(segment.nextOffset),
+    firstSeq: decimal(firstSeq), nextSeq: decimal(firstSeq + segmentCount(segment)), ...more,
+  };
+}

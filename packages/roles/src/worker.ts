@@ -1,0 +1,249 @@
+/**
+ * The worker: hashes the records of the partitions it is assigned, and reports them as segments.
+ *
+ * Its next segment of a partition starts at the chain's end in the fold. It reports on while earlier reports are on
+ * their way; when one is read as ignored, when none is read for a while, or when another worker's segment was taken
+ * instead, the partition starts again from the chain's end.
+ */
+import {
+  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, REPORT_BYTES_MAX, segmentCount,
+  segmentHash, signNote, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
+} from '@plait/core';
+import type { Observe } from './events.ts';
+import { Follower, type Folded, type FollowerOptions } from './follower.ts';
+import { DEFAULT_TIMES, WORKER_WAIT_MS, type RoleTimes } from './limits.ts';
+import { PartitionWork } from './partition-work.ts';
+import type { Clock, LogAppender, Membership, SourceEvent, SourceReader } from './ports.ts';
+import { Throttle } from './throttle.ts';
+
+export interface WorkerOptions extends FollowerOptions {
+  /** A worker key; whether it is in force is for the fold to say. */
+  readonly key: SignerKey;
+  readonly appender: LogAppender;
+  readonly source: SourceReader;
+  readonly membership: Membership;
+  readonly clock: Clock;
+  readonly observe?: Observe;
+  readonly times?: Partial<RoleTimes>;
+}
+
+/** Room that the head of a report and its signature take, in bytes, generously. */
+const REPORT_HEAD_BYTES = 2_048;
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #times: RoleTimes;
+  readonly #follower: Follower;
+  readonly #reports: Throttle;
+  readonly #work = new Map<string, PartitionWork>();
+  /** Partitions whose records cannot be read or hashed; they rest until the next assignment. */
+  readonly #stopped = new Set<string>();
+  /** Partitions not read for now, since their reports do not keep up. */
+  readonly #held = new Set<string>();
+  #subscribed = '';
+  #assignment = -1;
+  /** The append under way; settled by reading the log, whatever its answer says. */
+  #sending: Promise<void> | undefined;
+  /** A report whose append failed, to be sent again before any other. */
+  #again: Uint8Array | undefined;
+  #failure: unknown;
+  #restUntilMs = 0;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#times = { ...DEFAULT_TIMES, ...options.times };
+    this.#follower = new Follower(options);
+    this.#reports = new Throttle(this.#times.cutIntervalMs);
+  }
+
+  /** The fold of what this worker has read; undefined before genesis. */
+  get state(): LedgerState | undefined {
+    return this.#follower.state;
+  }
+
+  /** Reads the log, follows the assignment, hashes what has arrived and reports it when it is time. */
+  async step(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const folded of await this.#follower.poll(0)) this.#absorb(folded);
+    if (!(await this.#follower.catchUp())) return;
+    const state = this.state;
+    invariant(state !== undefined, 'caught up before genesis');
+
+    await this.#subscribe(state);
+    this.#followAssignment(state);
+    this.#reconcile(state);
+    for (const event of await this.#options.source.poll({ maxWaitMs: this.#waitMs() })) this.#take(event);
+    this.#report(state);
+  }
+
+  /** Resolves when what was hashed is reported and the append has ended; for a stop in good order. */
+  async drain(): Promise<void> {
+    const { state } = this;
+    await this.#sending;
+    if (state !== undefined) this.#report(state);
+    await this.#sending;
+  }
+
+  #waitMs(): number {
+    const waiting = this.#again !== undefined || [...this.#work.values()].some((work) => work.unreported);
+    if (!waiting) return WORKER_WAIT_MS;
+    if (this.#sending !== undefined) return 1;
+    const nowMs = this.#options.clock.nowMs();
+    return Math.min(WORKER_WAIT_MS, Math.max(this.#reports.waitMs(nowMs), this.#restUntilMs - nowMs));
+  }
+
+  /** A segment of its own that was read as ignored means that what follows it is worthless too. */
+  #absorb({ outcome }: Folded): void {
+    if (outcome.kind !== 'report') return;
+    for (const each of outcome.segments) {
+      if (each.accepted || each.reason === 'duplicate') continue;
+      const work = this.#work.get(nameOf(each.segment));
+      if (work?.awaits(segmentHash(each.segment)) === true) this.#forget(each.segment);
+      if (each.reason === 'equivocation') {
+        this.#alarm('equivocation', `two different segments over ${formatSegment(each.segment)}`);
+      }
+    }
+  }
+
+  async #subscribe(state: LedgerState): Promise<void> {
+    const { sources } = state.configuration.body;
+    const wanted = sources.join(' ');
+    if (wanted === this.#subscribed) return;
+    await this.#options.membership.subscribe(sources);
+    this.#subscribed = wanted;
+  }
+
+  #followAssignment(state: LedgerState): void {
+    const { version, partitions } = this.#options.membership.assignment();
+    if (version !== this.#assignment) {
+      this.#assignment = version;
+      this.#stopped.clear();
+      const assigned = new Set(partitions.map(nameOf));
+      for (const work of this.#work.values()) if (!assigned.has(nameOf(work.partition))) this.#forget(work.partition);
+      this.#options.observe?.({ event: 'assigned', version, partitions });
+    }
+    for (const partition of partitions) {
+      const name = nameOf(partition);
+      if (!this.#work.has(name) && !this.#stopped.has(name)) this.#start(state, partition);
+    }
+  }
+
+  /** The next segment starts at the chain's end in the fold. */
+  #start(state: LedgerState, partition: TopicPartition): void {
+    const work = new PartitionWork(partition, chainOf(state, partition));
+    this.#work.set(nameOf(partition), work);
+    this.#options.source.seek(partition, work.readTo);
+    this.#options.observe?.({ event: 'started', partition, offset: work.readTo, why: 'chain end' });
+  }
+
+  #forget(partition: TopicPartition): void {
+    const name = nameOf(partition);
+    this.#work.delete(name);
+    this.#held.delete(name);
+    this.#options.source.drop(partition);
+  }
+
+  /** Starts partitions again whose chain went another way, and lets go on those whose reports were taken. */
+  #reconcile(state: LedgerState): void {
+    const options = { nowMs: this.#options.clock.nowMs(), patienceMs: this.#times.reportTimeoutMs };
+    for (const work of [...this.#work.values()]) {
+      const name = nameOf(work.partition);
+      if (work.reconcile(chainOf(state, work.partition), options) !== 'good') {
+        this.#forget(work.partition);
+        this.#start(state, work.partition);
+      } else if (this.#held.has(name) && !work.full) {
+        this.#held.delete(name);
+        this.#options.source.seek(work.partition, work.readTo);
+      }
+    }
+  }
+
+  #take(event: SourceEvent): void {
+    const name = nameOf(event);
+    const work = this.#work.get(name);
+    if (work === undefined) return;
+    if (event.kind === 'out-of-range') {
+      this.#stop(event, `${name}: offset ${event.offset} is not there, the partition holds ${event.logStart} … ${event.end}`);
+      return;
+    }
+    try {
+      work.add(event);
+    } catch (error) {
+      if (!isPlaitError(error, 'invalid')) throw error;
+      this.#stop(event, `${name}: a record in ${event.firstOffset} … ${event.nextOffset} cannot be hashed: ${error.message}`);
+      return;
+    }
+    if (work.full) {
+      this.#held.add(name);
+      this.#options.source.drop(event);
+    }
+  }
+
+  /** Stops one partition with an alarm; the others go on. */
+  #stop(partition: TopicPartition, message: string): void {
+    this.#forget(partition);
+    this.#stopped.add(nameOf(partition));
+    this.#alarm('partition-stopped', message);
+  }
+
+  #alarm(alarm: string, message: string): void {
+    this.#options.observe?.({ event: 'alarm', alarm, message });
+  }
+
+  /** Sends the next report if it is time, without waiting for the answer. */
+  #report(state: LedgerState): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#sending !== undefined || this.#reports.waitMs(nowMs) > 0 || nowMs < this.#restUntilMs) return;
+    if (!state.configuration.body.workerKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey)) return;
+    const bytes = this.#again ?? this.#nextReport(state, nowMs);
+    if (bytes === undefined) return;
+    this.#reports.passed(nowMs);
+    this.#sending = this.#send(bytes);
+  }
+
+  #nextReport(state: LedgerState, nowMs: number): Uint8Array | undefined {
+    const segments = this.#collect(state, nowMs);
+    if (segments.length === 0) return undefined;
+    const { origin, ledgerId } = state;
+    const text = formatReport({ kind: 'report', origin, ledgerId, segments });
+    const records = segments.reduce((sum, segment) => sum + segmentCount(segment), 0n);
+    this.#options.observe?.({ event: 'reported', segments: segments.length, records });
+    return signNote(text, this.#options.key);
+  }
+
+  /** New segments of all partitions, as many as fit a report, in canonical order. */
+  #collect(state: LedgerState, nowMs: number): RecordSegment[] {
+    const segments: RecordSegment[] = [];
+    let bytes = REPORT_HEAD_BYTES;
+    for (const work of this.#work.values()) {
+      const room = state.configuration.body.pendingMax - chainOf(state, work.partition).pending.length;
+      while (bytes < REPORT_BYTES_MAX - REPORT_HEAD_BYTES) {
+        const segment = work.take(room, nowMs);
+        if (segment === undefined) break;
+        segments.push(segment);
+        bytes += formatSegment(segment).length + 1;
+      }
+    }
+    return segments.toSorted(compareSegments);
+  }
+
+  /** An append whose outcome is settled by reading. */
+  async #send(bytes: Uint8Array): Promise<void> {
+    // A crash here leaves a report in the log or not: the next owner of its partitions reads the log and goes on.
+    try {
+      await this.#options.appender.append(bytes);
+      this.#again = undefined;
+    } catch (error) {
+      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) this.#failure = error;
+      this.#again = bytes;
+      this.#restUntilMs = this.#options.clock.nowMs() + this.#times.resendMs / 4;
+      this.#options.observe?.({ event: 'waiting', why: (error as Error).message });
+    } finally {
+      this.#sending = undefined;
+    }
+  }
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
