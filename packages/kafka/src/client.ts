@@ -1,15 +1,12 @@
 /** Where every option of kafkajs is spelled out, for its public client and for the connections of our own. */
-/// <reference path="./kafkajs-internals.d.ts" />
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import kafkajs from 'kafkajs';
 import type { ISocketFactory, Kafka, KafkaConfig, logCreator, SASLOptions } from 'kafkajs';
-import loggers from 'kafkajs/src/loggers/index.js';
-import Broker from 'kafkajs/src/broker/index.js';
-import ConnectionPool from 'kafkajs/src/network/connectionPool.js';
 import { PlaitError } from '@plait/core';
 import { registerCodecs } from './codecs.ts';
+import { Broker, ConnectionPool, loggers } from './internals.ts';
 
 // Node finds no names in kafkajs' CommonJS exports.
 const { logLevel } = kafkajs;
@@ -60,7 +57,8 @@ const LEVELS = { [logLevel.ERROR]: 'error', [logLevel.WARN]: 'warn', [logLevel.I
 
 function logCreatorFor(log: KafkaLog | undefined): logCreator {
   return () =>
-    ({ namespace, level, log: { message, timestamp: _, logger: __, stack: ___, ...fields } }) => {
+    ({ namespace, level, log: entry }) => {
+      const { message, ...fields } = entry;
       if (level !== logLevel.NOTHING) log?.(LEVELS[level], message, { namespace, ...fields });
     };
 }

@@ -9,9 +9,9 @@
  */
 import type { TopicPartition } from '@plait/core';
 import { PlaitError } from '@plait/core';
-import type { AbortedTransaction } from 'kafkajs-internal-types';
 import { isRefusal, KAFKA, readError, reason } from './errors.ts';
 import type { FetchedPartition } from './fetch-response.ts';
+import type { AbortedTransaction } from './internals.ts';
 import { extentOf } from './record-sets.ts';
 import type { Lane, Wire } from './wire.ts';
 

@@ -1,8 +1,7 @@
 /** Takes a fetch response apart without decoding records: that is done when somebody takes them. */
-/// <reference path="./kafkajs-internals.d.ts" />
-import Decoder from 'kafkajs/src/protocol/decoder.js';
-import type { AbortedTransaction } from 'kafkajs-internal-types';
 import type { TopicPartition } from '@plait/core';
+import { Decoder } from './internals.ts';
+import type { AbortedTransaction } from './internals.ts';
 
 /** What one response says of one partition. */
 export interface FetchedPartition extends TopicPartition {

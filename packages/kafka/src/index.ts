@@ -6,3 +6,7 @@ export { openLogAppender } from './appender.ts';
 export type { LogAppenderOptions } from './appender.ts';
 export { openSourceReader } from './source-reader.ts';
 export type { SourceReaderOptions } from './source-reader.ts';
+export { joinWorkerGroup } from './membership.ts';
+export type { WorkerGroupOptions } from './membership.ts';
+export { checkLogTopic, checkSourceTopics, createLogTopic, topicOffsets } from './topics.ts';
+export type { PartitionOffsets, SourceTopics } from './topics.ts';

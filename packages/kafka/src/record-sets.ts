@@ -8,13 +8,10 @@
  *
  * The CRC is not checked (the brokers do, and payload digests are checked further up).
  */
-/// <reference path="./kafkajs-internals.d.ts" />
-import filterAbortedMessages from 'kafkajs/src/consumer/filterAbortedMessages.js';
-import Decoder from 'kafkajs/src/protocol/decoder.js';
-import decodeRecordBatch from 'kafkajs/src/protocol/recordBatch/v0/decoder.js';
-import type { Abortable, AbortedTransaction, BatchContext } from 'kafkajs-internal-types';
 import { offset as toOffset } from '@plait/core';
 import type { Offset } from '@plait/core';
+import { Decoder, decodeRecordBatch, filterAbortedMessages } from './internals.ts';
+import type { Abortable, AbortedTransaction, BatchContext } from './internals.ts';
 
 const HEADER_BYTES = 61;
 /** Baseoffset and length: not counted by `length`. */

@@ -1,9 +1,4 @@
 /** Connections of our own: each caller of a {@link Wire} decides which broker it asks, on which connection. */
-/// <reference path="./kafkajs-internals.d.ts" />
-import type { FetchArgs, MetadataAnswer, ProtocolRequest } from 'kafkajs-internal-types';
-import type Broker from 'kafkajs/src/broker/index.js';
-import apiKeys from 'kafkajs/src/protocol/requests/apiKeys.js';
-import definitions from 'kafkajs/src/protocol/requests/index.js';
 import { PlaitError } from '@plait/core';
 import type { TopicPartition } from '@plait/core';
 import { createBroker } from './client.ts';
@@ -12,8 +7,10 @@ import { withDeadline } from './deadline.ts';
 import { readError, reason } from './errors.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
 import type { FetchedPartition } from './fetch-response.ts';
+import { apiKeys, protocol } from './internals.ts';
+import type { Broker, FetchArgs, MetadataAnswer, ProtocolRequest } from './internals.ts';
 
-const { requests } = definitions;
+const { requests } = protocol;
 
 /** Kafka 2.3 and later know it; 4.x still does. The layout read in `fetch-response.ts` is this version's. */
 const FETCH_VERSION = 11;
@@ -51,7 +48,12 @@ interface Link {
 
 /** The answer as decoded: an error code in it is the caller's to look at, not kafkajs' to throw. */
 function asDecoded<T>(request: ProtocolRequest<T>): ProtocolRequest<T> {
-  return { ...request, logResponseError: false, response: { decode: request.response.decode, parse: async (decoded) => decoded } };
+  const { response } = request;
+  return {
+    ...request,
+    logResponseError: false,
+    response: { decode: async (payload) => await response.decode(payload), parse: async (decoded) => decoded },
+  };
 }
 
 export class Wire {

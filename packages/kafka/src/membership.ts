@@ -1,0 +1,158 @@
+/**
+ * The roles' {@link Membership} over kafkajs' consumer, which is used for the group protocol and nothing else: each
+ * assigned partition is paused in the same turn in which it is assigned, so it never fetches, never decodes what a
+ * producer wrote, never has a position. (Read in its source: with everything paused `ConsumerGroup.fetch` sleeps
+ * `maxWaitTimeInMs` and returns nothing, upon which `Runner.fetch` sends the heartbeat.) It commits nothing either.
+ */
+import type { Consumer } from 'kafkajs';
+import { PlaitError } from '@plait/core';
+import type { TopicPartition } from '@plait/core';
+import type { Assignment, Membership } from '@plait/roles';
+import { createKafka } from './client.ts';
+import type { KafkaOptions } from './client.ts';
+import { withDeadline } from './deadline.ts';
+import { isRefused, readError } from './errors.ts';
+
+export interface WorkerGroupOptions {
+  readonly kafka: KafkaOptions;
+  readonly groupId: string;
+  /**
+   * How long a killed member's partitions rest. Default 6,000 ms, the least that brokers allow by default; more costs
+   * waiting, less is refused.
+   */
+  readonly sessionTimeoutMs?: number;
+}
+
+const SESSION_TIMEOUT_MS = 6_000;
+/** How long a rebalance waits for members to come back. They notice it with their next heartbeat. */
+const REBALANCE_TIMEOUT_MS = 10_000;
+const HEARTBEAT_INTERVAL_MS = 500;
+/** With everything paused, how often kafkajs looks whether a heartbeat is due. */
+const PAUSED_WAIT_MS = 250;
+/** How long new partitions of a topic may stay unnoticed. */
+const METADATA_MAX_AGE_MS = 5_000;
+const CONNECT_DEADLINE_MS = 5_000;
+const LEAVE_DEADLINE_MS = 3_000;
+const RESTART_AFTER_MS = 1_000;
+
+class WorkerGroup implements Membership {
+  readonly #options: WorkerGroupOptions;
+  #topics: readonly string[] = [];
+  #consumer: Consumer | undefined;
+  #assignment: Assignment = { version: 0, partitions: [] };
+  #left = false;
+  #restart: NodeJS.Timeout | undefined;
+  #refusal: PlaitError | undefined;
+
+  constructor(options: WorkerGroupOptions) {
+    this.#options = options;
+  }
+
+  async subscribe(topics: readonly string[]): Promise<void> {
+    if (this.#left) throw new Error('this member has left');
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    if (refusal !== undefined) throw refusal;
+    const sorted = [...new Set(topics)].toSorted();
+    if (this.#consumer !== undefined && sorted.join('\n') === this.#topics.join('\n')) return;
+    await this.#stop();
+    this.#topics = sorted;
+    await this.#start();
+  }
+
+  assignment(): Assignment {
+    return this.#assignment;
+  }
+
+  async leave(): Promise<void> {
+    this.#left = true;
+    await this.#stop();
+  }
+
+  async #start(): Promise<void> {
+    if (this.#topics.length === 0 || this.#left) return;
+    const consumer = this.#makeConsumer();
+    this.#consumer = consumer;
+    try {
+      const doing = `join group ${this.#options.groupId}`;
+      await withDeadline(consumer.connect(), { ms: CONNECT_DEADLINE_MS, doing });
+      await withDeadline(consumer.subscribe({ topics: [...this.#topics] }), { ms: CONNECT_DEADLINE_MS, doing });
+    } catch (error) {
+      if (this.#consumer === consumer) this.#consumer = undefined;
+      consumer.disconnect().catch(() => undefined);
+      throw readError(error, `join group ${this.#options.groupId} for ${this.#topics.join(', ')}`);
+    }
+    // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
+    consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+  }
+
+  #makeConsumer(): Consumer {
+    const consumer = createKafka(this.#options.kafka).consumer({
+      groupId: this.#options.groupId,
+      sessionTimeout: this.#options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      maxWaitTimeInMs: PAUSED_WAIT_MS,
+      metadataMaxAge: METADATA_MAX_AGE_MS,
+      allowAutoTopicCreation: false,
+      readUncommitted: false,
+      // Restarting is done here, with a consumer that knows nothing of the former.
+      retry: { retries: 3, restartOnFailure: async () => false },
+    });
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      consumer.pause(Object.keys(payload.memberAssignment).map((topic) => ({ topic })));
+      this.#assign(
+        consumer,
+        Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition }))),
+      );
+    });
+    consumer.on(consumer.events.REBALANCING, () => this.#assign(consumer, []));
+    consumer.on(consumer.events.CRASH, ({ payload }) => this.#crashed(consumer, payload.error));
+    return consumer;
+  }
+
+  #assign(consumer: Consumer, partitions: readonly TopicPartition[]): void {
+    if (this.#consumer === consumer) this.#assignment = { version: this.#assignment.version + 1, partitions };
+  }
+
+  #crashed(consumer: Consumer, error: unknown): void {
+    if (this.#consumer !== consumer || this.#left) return;
+    this.#assign(consumer, []);
+    this.#consumer = undefined;
+    if (isRefused(error)) this.#refusal = readError(error, `group ${this.#options.groupId}`);
+    clearTimeout(this.#restart);
+    this.#restart = setTimeout(() => {
+      this.#start().catch((failure: unknown) => this.#restartFailed(failure));
+    }, RESTART_AFTER_MS);
+  }
+
+  #restartFailed(failure: unknown): void {
+    if (this.#left || this.#consumer !== undefined) return;
+    if (failure instanceof PlaitError && failure.code === 'config') this.#refusal = failure;
+    clearTimeout(this.#restart);
+    this.#restart = setTimeout(() => {
+      this.#start().catch((again: unknown) => this.#restartFailed(again));
+    }, RESTART_AFTER_MS);
+  }
+
+  /** Leaves the group, so that the others need not wait for the session's end; gives up after a while. Never rejects. */
+  async #stop(): Promise<void> {
+    clearTimeout(this.#restart);
+    const consumer = this.#consumer;
+    if (consumer === undefined) return;
+    this.#assign(consumer, []);
+    this.#consumer = undefined;
+    // `disconnect` stops first, and stopping leaves.
+    const stopped = consumer.disconnect();
+    await withDeadline(stopped, { ms: LEAVE_DEADLINE_MS, doing: 'leave' }).catch(() => undefined);
+  }
+}
+
+/**
+ * A member that has not joined yet: `subscribe` joins, within about 5 s or with `unavailable` (also while one of the
+ * topics does not exist). Later failures are repaired in the background, without partitions meanwhile; a refusal by the
+ * brokers (`config`) is thrown by the next `subscribe`.
+ */
+export function joinWorkerGroup(options: WorkerGroupOptions): Membership {
+  return new WorkerGroup(options);
+}
