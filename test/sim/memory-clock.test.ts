@@ -32,16 +32,18 @@ test('sleep ends after its time, or when the signal aborts', async () => {
   expect(await scheduler.run()).toBe('quiet');
 });
 
+/** What two incarnations of one process get. */
+const draw = (): { bytes: string; nowMs: number }[] => {
+  const scheduler = new Scheduler({ seed: 1 });
+  return [1, 2].map(() => {
+    const process = scheduler.spawn('p', async () => undefined);
+    scheduler.crash(process);
+    const bytes = String(virtualRandom(scheduler, process).bytes(16));
+    return { bytes, nowMs: new VirtualClock(scheduler, process).nowMs() };
+  });
+};
+
 test('every incarnation of a process has random numbers and a monotonic origin of its own, fixed by the seed', () => {
-  const draw = (): { bytes: string; nowMs: number }[] => {
-    const scheduler = new Scheduler({ seed: 1 });
-    return [1, 2].map(() => {
-      const process = scheduler.spawn('p', async () => undefined);
-      scheduler.crash(process);
-      const bytes = String(virtualRandom(scheduler, process).bytes(16));
-      return { bytes, nowMs: new VirtualClock(scheduler, process).nowMs() };
-    });
-  };
   const [first, second] = draw();
   expect(draw()).toEqual([first, second]);
   expect(second?.bytes).not.toBe(first?.bytes);

@@ -20,6 +20,13 @@ async function busyWorld(seed: number, count = 4): Promise<{ order: string[]; ha
   return { order, hash: scheduler.trace.hash, nowMs: scheduler.nowMs };
 }
 
+/** The hash of a trace with one note of one byte. */
+const hash = (byte: number): string => {
+  const scheduler = new Scheduler({ seed: 1 });
+  scheduler.note(undefined, 'n', Uint8Array.of(byte));
+  return scheduler.trace.hash;
+};
+
 describe('one seed, one run', () => {
   test('the same seed gives the same run, bit for bit, also beside other runs', async () => {
     for (let seed = 0; seed < 20; seed += 1) {
@@ -48,11 +55,6 @@ describe('one seed, one run', () => {
   });
 
   test('a note and its bytes are part of the hash', () => {
-    const hash = (byte: number): string => {
-      const scheduler = new Scheduler({ seed: 1 });
-      scheduler.note(undefined, 'n', Uint8Array.of(byte));
-      return scheduler.trace.hash;
-    };
     expect(hash(1)).toBe(hash(1));
     expect(hash(1)).not.toBe(hash(2));
   });
@@ -73,11 +75,9 @@ describe('time', () => {
       await scheduler.sleep(me, 50);
       stop.abort();
     });
-    let isDone = false;
     scheduler.spawn('eager', async (me) => {
-      while (!isDone) await scheduler.sleep(me, 0);
+      while (scheduler.nowMs < 100) await scheduler.sleep(me, 0);
     });
-    scheduler.after(100, 'done', () => (isDone = true));
     expect(await scheduler.run()).toBe('quiet');
     for (const ms of wokeMs) expect(Math.abs(ms - 50)).toBeLessThan(0.1);
     expect(wokeMs.length).toBe(2);
@@ -196,13 +196,15 @@ describe('pause', () => {
   });
 });
 
-describe('what ends a run', () => {
-  const failureOf = async (scheduler: Scheduler): Promise<SimulationError> => {
-    const error: unknown = await scheduler.run({ eventsMax: 1_000 }).catch((e: unknown) => e);
-    expect(error).toBeInstanceOf(SimulationError);
-    return error as SimulationError;
-  };
+const failureOf = async (scheduler: Scheduler): Promise<SimulationError> => {
+  const error: unknown = await scheduler.run({ eventsMax: 1_000 }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(SimulationError);
+  return error as SimulationError;
+};
 
+const isFenced = (e: unknown): boolean => e instanceof PlaitError && e.code === 'fenced';
+
+describe('what ends a run', () => {
   test('an exception out of main, with seed and trace', async () => {
     const scheduler = new Scheduler({ seed: 4711 });
     scheduler.spawn('p', async (me) => {
@@ -227,7 +229,6 @@ describe('what ends a run', () => {
       await scheduler.sleep(me, 10.5);
       throw new PlaitError('fenced', 'stop');
     };
-    const isFenced = (e: unknown): boolean => e instanceof PlaitError && e.code === 'fenced';
     const process = scheduler.spawn('p', async (me) => void (await Promise.all([loop(me), fails(me)])), isFenced);
     expect(await scheduler.run()).toBe('quiet');
     expect(process.state).toBe('ended');

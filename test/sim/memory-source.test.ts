@@ -226,12 +226,20 @@ describe('out of range', () => {
   });
 });
 
+const poll = (r: SourceReader): Promise<unknown> => r.poll({ maxWaitMs: 10 });
+
+/** Makes a call while a poll is outstanding. */
+const withPoll = (r: SourceReader, call: () => void): Promise<unknown> => {
+  const polled = poll(r);
+  call();
+  return polled;
+};
+
 test('a breach of the contract ends the run: two polls, a seek or drop during a poll, anything after close', async () => {
-  const poll = (r: SourceReader): Promise<unknown> => r.poll({ maxWaitMs: 10 });
   const breaches: [string, (r: SourceReader) => Promise<unknown>][] = [
     ['poll while poll is outstanding', (r) => Promise.all([poll(r), poll(r)])],
-    ['seek while poll is outstanding', (r) => Promise.all([poll(r), r.seek(P0, offset(0n))])],
-    ['drop while poll is outstanding', (r) => Promise.all([poll(r), r.drop(P0)])],
+    ['seek while poll is outstanding', (r) => withPoll(r, () => r.seek(P0, offset(0n)))],
+    ['drop while poll is outstanding', (r) => withPoll(r, () => r.drop(P0))],
     ['poll after close', (r) => r.close().then(() => poll(r))],
     ['seek after close', (r) => r.close().then(() => r.seek(P0, offset(0n)))],
   ];

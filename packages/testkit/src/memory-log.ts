@@ -192,8 +192,8 @@ class MemoryLogReader implements LogReader {
   readonly #random: Prng;
   readonly #process: Process;
   readonly #guard: Guard;
-  /** Position after the newest message that was handed out; where the reader began before the first. */
-  #next: bigint;
+  /** See {@link LogReader.position}. */
+  #next: LogPosition;
   #waiting: Wait<readonly LogMessage[]> | undefined;
 
   constructor(log: MemoryLog, scheduler: Scheduler, faults: Faults, process: Process, from: LogPosition) {
@@ -216,6 +216,10 @@ class MemoryLogReader implements LogReader {
         this.#waiting = undefined;
       }
     });
+  }
+
+  position(): LogPosition {
+    return this.#next;
   }
 
   end(): Promise<LogPosition> {
@@ -247,7 +251,10 @@ class MemoryLogReader implements LogReader {
     return (messages.at(-1)?.position ?? -1n) >= this.#next || start > this.#next || end < this.#next;
   }
 
-  /** A prefix, at least one, of what is there. */
+  /**
+   * A prefix, at least one, of what is there. A gap behind the newest message is passed with it or, as when its marker
+   * is fetched later, by the next poll that finds nothing.
+   */
   #take(): readonly LogMessage[] {
     if (this.#guard.isClosed) return [];
     if (this.#log.isDown || this.#faults.happens('readUnavailable')) {
@@ -258,9 +265,12 @@ class MemoryLogReader implements LogReader {
     if (this.#next > this.#log.end) throw new PlaitError('rolled-back', 'the log ends below the position', { details });
     const first = this.#log.indexFrom(this.#next);
     const count = this.#log.messages.length - first;
-    if (count === 0 || this.#faults.happens('pollEmpty')) return [];
-    const taken = this.#log.messages.slice(first, first + (this.#random.chance(0.5) ? count : 1 + this.#random.int(count)));
-    this.#next = (taken.at(-1) as LogMessage).position + 1n;
+    if (this.#faults.happens('pollEmpty')) return [];
+    const takenCount = this.#random.chance(0.5) || count === 0 ? count : 1 + this.#random.int(count);
+    const taken = this.#log.messages.slice(first, first + takenCount);
+    const newest = taken.at(-1);
+    const passesGap = newest === undefined || (takenCount === count && this.#random.chance(0.5));
+    this.#next = passesGap ? this.#log.end : logPosition(newest.position + 1n);
     return taken.map((m) => ({ position: m.position, value: m.value.slice() }));
   }
 }
