@@ -183,13 +183,12 @@ async function chaos(seed: number): Promise<{ w: World; acknowledged: string[]; 
         const output = outputs[n] as LogMessage[];
         const reader = log.reader(me, logPosition(0n));
         while (writing.size > 0 || scheduler.nowMs < 200_000 || output.length < log.messages.length) {
-          await reader.poll({ maxWaitMs: 5_000 }).then(
-            (messages) => {
-              output.push(...messages);
-              expect(output).toEqual(log.messages.filter((m) => m.position < reader.position()));
-            },
-            (error: unknown) => expect(isPlaitError(error, 'unavailable')).toBe(true),
-          );
+          try {
+            output.push(...(await reader.poll({ maxWaitMs: 5_000 })));
+          } catch (error) {
+            if (!isPlaitError(error, 'unavailable')) throw error;
+          }
+          expect(output).toEqual(log.messages.filter((m) => m.position < reader.position()));
         }
       };
       await Promise.all([write(), read()]);
