@@ -1,1 +1,2 @@
-export {};
+export { openLease } from './lease.ts';
+export type { LeaseOptions } from './lease.ts';
