@@ -1,0 +1,213 @@
+/** Hands on the real Kafka of the test run: topics, records of any bytes, transactions. */
+import { connect } from 'node:net';
+import { encodePayload, logPosition, type Payload, type TopicPartition } from '@plait/core';
+import { createKafka, openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import type { Admin, Kafka, Producer } from 'kafkajs';
+import { afterAll } from 'vitest';
+import type { LogDriver } from '../contract/log-contract.ts';
+import type { SourceDriver } from '../contract/source-contract.ts';
+import { bootstrapServers, uniqueName } from '../global/services.ts';
+
+/** How the tests of this run reach Kafka. */
+export function kafkaOptions(): KafkaOptions {
+  return { brokers: bootstrapServers().split(','), clientId: 'plait-test' };
+}
+
+/** One admin and producers of a test file; disconnects when the file is done. */
+export class Harness {
+  readonly options: KafkaOptions;
+  readonly kafka: Kafka;
+  readonly #admin: Admin;
+  #isConnected: Promise<void> | undefined;
+  readonly #producers: Producer[] = [];
+
+  constructor(options: KafkaOptions = kafkaOptions()) {
+    this.options = options;
+    this.kafka = createKafka(options);
+    this.#admin = this.kafka.admin({ retry: { retries: 8 } });
+    afterAll(async () => {
+      for (const producer of this.#producers) await producer.disconnect();
+      if (this.#isConnected !== undefined) await this.#admin.disconnect();
+    });
+  }
+
+  async admin(): Promise<Admin> {
+    this.#isConnected ??= this.#admin.connect();
+    await this.#isConnected;
+    return this.#admin;
+  }
+
+  /** A new topic; `settings` beside the brokers' defaults. */
+  async makeTopic(partitions = 1, settings: Readonly<Record<string, string>> = {}): Promise<string> {
+    const topic = uniqueName('kafka-test');
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    await (await this.admin()).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] });
+    return topic;
+  }
+
+  async addPartitions(topic: string, total: number): Promise<void> {
+    await (await this.admin()).createPartitions({ topicPartitions: [{ topic, count: total }] });
+  }
+
+  async deleteBefore({ topic, partition }: TopicPartition, to: bigint): Promise<void> {
+    await (await this.admin()).deleteTopicRecords({ topic, partitions: [{ partition, offset: to.toString() }] });
+  }
+
+  async producer(transactional = false): Promise<Producer> {
+    const producer = this.kafka.producer({
+      ...(transactional ? { transactionalId: uniqueName('txn'), maxInFlightRequests: 1, idempotent: true } : {}),
+      createPartitioner: () => ({ message }) => message.partition ?? 0,
+      retry: { retries: 8 },
+    });
+    await producer.connect();
+    this.#producers.push(producer);
+    return producer;
+  }
+
+  /** Appends one batch of records with these payloads, byte by byte as given. */
+  async produce(at: TopicPartition, payloads: readonly Payload[]): Promise<void> {
+    await this.produceRaw(at, recordBatch(payloads.map((payload) => ({ payload: encodePayload(payload) }))));
+  }
+
+  /** Appends a batch as it is. Throws when the broker refuses it. */
+  async produceRaw({ topic, partition }: TopicPartition, batch: Buffer): Promise<void> {
+    const code = await sendProduce(this.options.brokers[0] ?? '', { topic, partition, batch });
+    if (code !== 0) throw new Error(`produce: Kafka's error ${code}`);
+  }
+}
+
+const toHeaders = (payload: Payload): Record<string, Buffer> =>
+  Object.fromEntries(payload.headers.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value ?? [])]));
+const toBuffer = (bytes: Uint8Array | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
+
+/** For the source contract. */
+export async function sourceDriver(harness: Harness): Promise<SourceDriver> {
+  let transactional: Promise<Producer> | undefined;
+  return {
+    makeTopic: (partitions) => harness.makeTopic(partitions),
+    reader: () => openSourceReader({ kafka: harness.options }),
+    produce: (at, payloads) => harness.produce(at, payloads),
+    produceInTransaction: async ({ topic, partition }, payloads, end) => {
+      transactional ??= harness.producer(true);
+      const transaction = await (await transactional).transaction();
+      const messages = payloads.map((payload) => ({
+        partition, key: toBuffer(payload.key), value: toBuffer(payload.value), headers: toHeaders(payload),
+      }));
+      await transaction.send({ topic, messages });
+      await (end === 'commit' ? transaction.commit() : transaction.abort());
+    },
+    deleteBefore: (at, to) => harness.deleteBefore(at, to),
+    addPartitions: (topic, total) => harness.addPartitions(topic, total),
+    settle: (promise) => promise,
+  };
+}
+
+/** For the log contract. */
+export async function logDriver(harness: Harness): Promise<LogDriver> {
+  const topic = await harness.makeTopic(1);
+  return {
+    reader: (from) => openLogReader({ kafka: harness.options, topic, from }),
+    appender: () => openLogAppender({ kafka: harness.options, topic }),
+    deleteBefore: (to) => harness.deleteBefore({ topic, partition: 0 }, to),
+    gap: async () => {
+      const transaction = await (await harness.producer(true)).transaction();
+      await transaction.send({ topic, messages: [{ partition: 0, value: 'filler' }] });
+      await transaction.commit();
+      // Kafka writes the marker after it has answered.
+      const reader = await openLogReader({ kafka: harness.options, topic, from: logPosition(0n) });
+      while ((await reader.end()) < 3n) await new Promise((resolve) => setTimeout(resolve, 20));
+      await reader.close();
+    },
+    settle: (promise) => promise,
+  };
+}
+
+/** A record of a batch that is made here. */
+export interface RawRecord {
+  readonly payload: Uint8Array;
+  readonly timestampDelta?: bigint;
+}
+
+/** A batch in record format v2, as `packages/kafka/src/record-sets.ts` draws it. */
+export function recordBatch(
+  records: readonly RawRecord[],
+  options: { readonly baseTimestamp?: bigint; readonly codec?: number; readonly compress?: (raw: Buffer) => Buffer } = {},
+): Buffer {
+  const baseTimestamp = options.baseTimestamp ?? 1_700_000_000_000n;
+  const raw = Buffer.concat(
+    records.flatMap(({ payload, timestampDelta }, i) => {
+      const body = [Buffer.from([0]), varint(timestampDelta ?? 0n), varint(BigInt(i)), Buffer.from(payload)];
+      return [varint(BigInt(body.reduce((sum, { length }) => sum + length, 0))), ...body];
+    }),
+  );
+  const stored = options.compress?.(raw) ?? raw;
+  const maxTimestamp = records.reduce((max, { timestampDelta }) => (baseTimestamp + (timestampDelta ?? 0n) > max ? baseTimestamp + (timestampDelta ?? 0n) : max), -1n);
+  const batch = Buffer.alloc(61 + stored.length);
+  batch.writeInt32BE(49 + stored.length, 8);
+  batch.writeInt32BE(-1, 12);
+  batch.writeInt8(2, 16);
+  batch.writeInt16BE(options.codec ?? 0, 21);
+  batch.writeInt32BE(records.length - 1, 23);
+  batch.writeBigInt64BE(baseTimestamp, 27);
+  batch.writeBigInt64BE(maxTimestamp, 35);
+  batch.writeBigInt64BE(-1n, 43);
+  batch.writeInt16BE(-1, 51);
+  batch.writeInt32BE(-1, 53);
+  batch.writeInt32BE(records.length, 57);
+  stored.copy(batch, 61);
+  batch.writeUInt32BE(crc32c(batch.subarray(21)), 17);
+  return batch;
+}
+
+function varint(value: bigint): Buffer {
+  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+  const bytes: number[] = [];
+  while (rest > 0x7fn) {
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+    rest >>= 7n;
+  }
+  return Buffer.from([...bytes, Number(rest)]);
+}
+
+function crc32c(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+const short = (n: number): Buffer => {
+  const bytes = Buffer.alloc(2);
+  bytes.writeInt16BE(n);
+  return bytes;
+};
+const int = (n: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(n);
+  return bytes;
+};
+const string = (text: string): Buffer => Buffer.concat([short(Buffer.byteLength(text)), Buffer.from(text)]);
+
+/** One Produce request, version 3, on a connection of its own; the answer's error code. kafkajs cannot send given bytes. */
+async function sendProduce(address: string, { topic, partition, batch }: TopicPartition & { batch: Buffer }): Promise<number> {
+  const body = Buffer.concat([
+    short(0), short(3), int(1), string('plait-test'),
+    short(-1), short(-1), int(10_000), int(1), string(topic), int(1), int(partition), int(batch.length), batch,
+  ]);
+  const [host = '', port = ''] = address.split(':');
+  const socket = connect({ host, port: Number(port) });
+  try {
+    socket.write(Buffer.concat([int(body.length), body]));
+    let answer = Buffer.alloc(0);
+    for await (const chunk of socket) {
+      answer = Buffer.concat([answer, chunk as Buffer]);
+      if (answer.length >= 4 && answer.length >= 4 + answer.readInt32BE(0)) break;
+    }
+    // Size, correlation id, one topic with its name, one partition with its number, error code.
+    return answer.readInt16BE(4 + 4 + 4 + 2 + Buffer.byteLength(topic) + 4 + 4);
+  } finally {
+    socket.destroy();
+  }
+}
