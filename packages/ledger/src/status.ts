@@ -1,0 +1,131 @@
+/** How a ledger stands: the fold of its log, and where the source partitions end. */
+import {
+  chainOf, invariant, sequencedEnd, type BlockHeader, type Epoch, type Generation, type Hash, type Height, type LedgerState,
+  type LogPosition, type Offset, type Outcome, type Seq,
+} from '@plait/core';
+import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/kafka';
+import type { Follower } from '@plait/roles';
+import { systemClock } from './clock.ts';
+
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  readonly generation: Generation;
+  /** First offset the partition still holds. */
+  readonly logStart: Offset;
+  /** Offset after its newest record, uncommitted ones included. */
+  readonly end: Offset;
+  /** Below it everything was hashed and reported. */
+  readonly reported: Offset;
+  /** Below it everything is numbered by a block. */
+  readonly sequenced: Offset;
+  /** Offsets between `sequenced` and `end`; 0 if the partition ends below. Counts markers and aborted records too. */
+  readonly lag: bigint;
+  /** Reported segments that no block has numbered yet. */
+  readonly pending: number;
+  /** Name of the worker key whose segment was accepted last. */
+  readonly worker: string | undefined;
+}
+
+export interface LastBlock {
+  readonly height: Height;
+  /** When, as its leader claims, ms since 1970. */
+  readonly timeMs: bigint;
+  /** Time since then on this machine's clock, ms; negative if the clocks differ so much. */
+  readonly ageMs: number;
+}
+
+export interface LedgerStatus {
+  readonly origin: string;
+  readonly ledgerId: Hash;
+  readonly log: { readonly topic: string; readonly end: LogPosition };
+  /** Version of the configuration in force. */
+  readonly configuration: bigint;
+  readonly epoch: Epoch;
+  /** Name of the key that leads; undefined while nobody does. Not proof that its process lives: see `lastBlock`. */
+  readonly leader: string | undefined;
+  /** Number of blocks. */
+  readonly height: Height;
+  /** Number of sequenced records. */
+  readonly nextSeq: Seq;
+  readonly lastBlock: LastBlock | undefined;
+  /** In order of topic and partition. Partitions that the topics have now, so one that was removed is not shown. */
+  readonly partitions: readonly PartitionStatus[];
+  /** How many messages, or segments of reports, were ignored, by `kind/reason` and `segment/reason`. */
+  readonly ignored: Readonly<Record<string, number>>;
+}
+
+/** Folds a log and counts what the fold itself does not keep. One caller at a time. */
+export class LogView {
+  readonly #follower: Follower;
+  readonly #ignored = new Map<string, number>();
+  readonly #workers = new Map<string, string>();
+  #lastBlock: BlockHeader | undefined;
+
+  constructor(follower: Follower) {
+    this.#follower = follower;
+  }
+
+  get state(): LedgerState | undefined {
+    return this.#follower.state;
+  }
+
+  get position(): LogPosition {
+    return this.#follower.position;
+  }
+
+  /** Folds everything below `end`, or up to genesis if that comes first and `toGenesis` is set. Throws as `Follower.poll`. */
+  async foldTo(end: LogPosition, options: { readonly toGenesis?: boolean } = {}): Promise<void> {
+    while (this.#follower.position < end && !(options.toGenesis === true && this.state !== undefined)) {
+      for (const { outcome } of await this.#follower.poll(POLL_WAIT_MS)) this.#absorb(outcome);
+    }
+  }
+
+  #absorb(outcome: Outcome): void {
+    if (outcome.kind === 'block') this.#lastBlock = outcome.header;
+    if (outcome.kind === 'ignored') this.#count(`${outcome.of}/${outcome.reason}`);
+    if (outcome.kind !== 'report') return;
+    for (const each of outcome.segments) {
+      if (each.accepted) this.#workers.set(`${each.segment.topic}/${each.segment.partition}`, outcome.key);
+      else this.#count(`segment/${each.reason}`);
+    }
+  }
+
+  #count(what: string): void {
+    this.#ignored.set(what, (this.#ignored.get(what) ?? 0) + 1);
+  }
+
+  /** The status as of what was folded, with the partitions' ends asked for now. Throws `unavailable`, `config`. */
+  async status(kafka: KafkaOptions, log: string): Promise<LedgerStatus> {
+    const { state } = this;
+    invariant(state !== undefined, 'a ledger is opened only with its genesis');
+    const partitions: PartitionStatus[] = [];
+    for (const topic of state.configuration.body.sources) {
+      for (const offsets of await topicOffsets({ kafka, topic })) partitions.push(this.#partition(state, topic, offsets));
+    }
+    return {
+      origin: state.origin, ledgerId: state.ledgerId, log: { topic: log, end: this.position },
+      configuration: state.configuration.version, epoch: state.epoch, leader: state.leader?.key.name,
+      height: state.height, nextSeq: state.nextSeq, lastBlock: this.#blockStatus(), partitions,
+      ignored: Object.fromEntries([...this.#ignored].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    };
+  }
+
+  #partition(state: LedgerState, topic: string, { partition, logStart, end }: PartitionOffsets): PartitionStatus {
+    const chain = chainOf(state, { topic, partition });
+    const sequenced = sequencedEnd(chain).nextOffset;
+    return {
+      topic, partition, generation: chain.end.generation, logStart, end,
+      reported: chain.end.nextOffset, sequenced, lag: end > sequenced ? end - sequenced : 0n,
+      pending: chain.pending.length, worker: this.#workers.get(`${topic}/${partition}`),
+    };
+  }
+
+  #blockStatus(): LastBlock | undefined {
+    if (this.#lastBlock === undefined) return undefined;
+    const { height, timeMs } = this.#lastBlock;
+    return { height, timeMs, ageMs: systemClock.wallMs() - Number(timeMs) };
+  }
+}
+
+const POLL_WAIT_MS = 100;
