@@ -132,8 +132,8 @@ function judgeSigned(
       return applyBlock(state, position, body, note, verify);
     case 'checkpoint':
       return applyCheckpoint(state, body, note, verify);
-    case 'genesis':
-      throw new Error('invariant: genesis was judged before');
+    default:
+      throw new Error(`invariant: ${body.kind} was judged before`);
   }
 }
 
@@ -198,9 +198,12 @@ function withStarts(state: LedgerState, starts: readonly Start[]): Chains {
 }
 
 function repeatsVoids(old: readonly VoidRange[], fresh: readonly VoidRange[]): boolean {
-  const spell = (v: VoidRange): string => `${v.topic} ${v.generation} ${v.partition} ${v.firstIndex} ${v.nextIndex}`;
-  const known = new Set(fresh.map(spell));
-  return old.every((range) => known.has(spell(range)));
+  const known = new Set(fresh.map(spellVoid));
+  return old.every((range) => known.has(spellVoid(range)));
+}
+
+function spellVoid(v: VoidRange): string {
+  return `${v.topic} ${v.generation} ${v.partition} ${v.firstIndex} ${v.nextIndex}`;
 }
 
 function applyClaim(

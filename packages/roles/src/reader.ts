@@ -3,8 +3,8 @@
  * the global order. A segment is verified before any of its records is handed out.
  */
 import {
-  hashToText, minimalPayload, PlaitError, segmentCount, SegmentHasher,
-  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, type Offset,
+  hashToText, isPlaitError, minimalPayload, PlaitError, segmentCount, SegmentHasher,
+  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, 
   type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
 } from '@plait/core';
 import { Follower, type FollowerOptions } from './follower.ts';
@@ -162,16 +162,24 @@ export class Reader {
 
   /** Every record of the segment is hashed again, and all of them must give its root. */
   #verify(segment: RecordSegment, records: readonly SourceRecord[], { line }: Numbered): void {
-    this.#hasher.reset();
-    for (const record of records) this.#hasher.add(record.offset, record.timestamp, minimalPayload(record.payload));
-    const count = segmentCount(segment);
-    const found = hashToText(this.#hasher.root());
-    if (BigInt(records.length) === count && found === segment.root) return;
-    const expected = `${count} records with root ${segment.root}`;
-    throw new PlaitError('invalid', `${describe(segment)} differs from what was hashed: expected ${expected}, found ` +
-      `${records.length} records with root ${found}`, {
-      details: placeOf(line, { expected, found: `${records.length} records with root ${found}` }),
+    const expected = `${segmentCount(segment)} records with root ${segment.root}`;
+    const found = `${records.length} records with root ${this.#rootOf(records)}`;
+    if (found === expected) return;
+    throw new PlaitError('invalid', `${describe(segment)} differs from what was hashed: expected ${expected}, found ${found}`, {
+      details: placeOf(line, { expected, found }),
     });
+  }
+
+  /** The root over the records' leaves, or why there is none. */
+  #rootOf(records: readonly SourceRecord[]): string {
+    this.#hasher.reset();
+    try {
+      for (const record of records) this.#hasher.add(record.offset, record.timestamp, minimalPayload(record.payload));
+    } catch (error) {
+      if (!isPlaitError(error, 'invalid')) throw error;
+      return `none (${error.message})`;
+    }
+    return hashToText(this.#hasher.root());
   }
 
   /** A segment is void iff void ranges cover it wholly. The newest configuration that was read decides. */
@@ -201,10 +209,9 @@ function describe({ topic, partition, firstOffset, nextOffset }: Segment): strin
 }
 
 function placeOf({ firstSeq, segment }: Line, more: ErrorDetails): ErrorDetails {
-  const decimal = (value: bigint | Offset): string => String(value);
   return {
-    topic: segment.topic, partition: segment.partition, generation: decimal(segment.generation),
-    firstOffset: decimal(segment.firstOffset), nextOffset: decimal(segment.nextOffset),
-    firstSeq: decimal(firstSeq), nextSeq: decimal(firstSeq + segmentCount(segment)), ...more,
+    topic: segment.topic, partition: segment.partition, generation: String(segment.generation),
+    firstOffset: String(segment.firstOffset), nextOffset: String(segment.nextOffset),
+    firstSeq: String(firstSeq), nextSeq: String(firstSeq + segmentCount(segment)), ...more,
   };
 }

@@ -146,7 +146,7 @@ export class Worker {
   /** Starts partitions again whose chain went another way, and lets go on those whose reports were taken. */
   #reconcile(state: LedgerState): void {
     const options = { nowMs: this.#options.clock.nowMs(), patienceMs: this.#times.reportTimeoutMs };
-    for (const work of [...this.#work.values()]) {
+    for (const work of Array.from(this.#work.values())) {
       const name = nameOf(work.partition);
       if (work.reconcile(chainOf(state, work.partition), options) !== 'good') {
         this.#forget(work.partition);

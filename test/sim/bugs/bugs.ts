@@ -1,0 +1,108 @@
+/**
+ * Deliberate bugs: each a mistake that a careful developer could make, as an edit of the real source. The simulator must
+ * find every one of them; a simulator that does not is one that proves nothing.
+ */
+
+/** Replaces `from`, which must stand exactly once in the file, by `to`. */
+export interface Edit {
+  /** Path below `packages/`. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Bug {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+}
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: 'skip the epoch check',
+    edits: [{ file: 'core/src/fold.ts', from: "if (claim.epoch !== state.epoch + 1n) return ignored('epoch');", to: '' }],
+  },
+  {
+    name: 'skip the chain check',
+    edits: [{ file: 'core/src/fold-report.ts', from: 'if (atEnd) return undefined;', to: 'return undefined;' }],
+  },
+  {
+    name: 'skip the content check of a block',
+    edits: [{ file: 'core/src/fold-block.ts', from: "if (!contentMatches(header, lines)) return ignored('content');", to: '' }],
+  },
+  {
+    name: 'act before the own claim is read back',
+    edits: [{
+      file: 'roles/src/coordinator.ts',
+      from: 'return this.#claim !== undefined && this.state?.leader?.claim === this.#claim.hash;',
+      to: 'return this.#claim !== undefined;',
+    }],
+  },
+  {
+    name: 'decide "mine" by key',
+    edits: [
+      {
+        file: 'roles/src/coordinator.ts',
+        from: 'this.state?.leader?.claim === this.#claim.hash;',
+        to: 'this.state?.leader?.key.vkey === this.#options.key.verifier.vkey;',
+      },
+      {
+        file: 'roles/src/coordinator.ts',
+        from: "if (outcome.kind === 'claim' && outcome.hash === this.#claim?.hash) {",
+        to: "if (outcome.kind === 'claim' && this.#claim !== undefined && outcome.key === this.#options.key.name) {",
+      },
+    ],
+  },
+  {
+    name: 'resume a worker from a committed offset',
+    edits: [
+      {
+        file: 'roles/src/partition-work.ts',
+        from: 'this.#readTo = chain.end.nextOffset;',
+        to: 'this.#readTo = (globalThis.committed ??= new Map()).get(`${partition.topic}/${partition.partition}`) ?? chain.end.nextOffset;',
+      },
+      {
+        file: 'roles/src/partition-work.ts',
+        from: 'this.#readTo = batch.nextOffset;',
+        to: 'this.#readTo = batch.nextOffset; globalThis.committed.set(`${batch.topic}/${batch.partition}`, batch.nextOffset);',
+      },
+    ],
+  },
+  {
+    name: "decide a block's content by what the leader happens to hold instead of by position",
+    edits: [{ file: 'core/src/fold-block.ts', from: 'if (position <= cut) segments.push(segment);', to: 'segments.push(segment);' }],
+  },
+  {
+    name: 'last claim wins',
+    edits: [
+      { file: 'core/src/fold.ts', from: 'if (claim.epoch !== state.epoch + 1n)', to: 'if (claim.epoch < state.epoch)' },
+      { file: 'core/src/fold.ts', from: "if (claim.follows !== state.follows) return ignored('follows');", to: '' },
+    ],
+  },
+  {
+    name: 'seal another block when the first is not read back',
+    edits: [{ file: 'roles/src/coordinator.ts', from: 'await this.#insist(this.#block);', to: 'await this.#seal(state, nowMs);' }],
+  },
+  {
+    name: 'go on after an own report was ignored',
+    edits: [
+      { file: 'roles/src/worker.ts', from: '=== true) this.#forget(each.segment);', to: '=== true) void 0;' },
+      { file: 'roles/src/worker.ts', from: "!== 'good') {", to: "=== 'never') {" },
+    ],
+  },
+  {
+    name: 'never claim without the lease',
+    edits: [{ file: 'roles/src/takeover.ts', from: 'return holdsLease || ', to: 'return holdsLease && ' }],
+  },
+  {
+    name: 'take the leases word for leading: never stand down for a newer claim',
+    edits: [{ file: 'roles/src/coordinator.ts', from: "await this.#standDown(outcome.kind === 'claim');", to: '' }],
+  },
+  {
+    name: 'hand out a segment before all of its records were fetched',
+    edits: [{
+      file: 'roles/src/reader.ts',
+      from: 'if (buffer.nextOffset < segment.nextOffset) return undefined;',
+      to: 'if (buffer.nextOffset <= segment.firstOffset) return undefined;',
+    }],
+  },
+];
