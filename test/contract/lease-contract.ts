@@ -14,21 +14,21 @@ export interface LeaseDriver {
   settle<T>(promise: Promise<T>): Promise<T>;
 }
 
+const two = async (driver: LeaseDriver): Promise<readonly [Lease, Lease]> => {
+  const leases = [await driver.settle(driver.lease()), await driver.settle(driver.lease())] as const;
+  onTestFinished(async () => {
+    for (const lease of leases) await driver.settle(lease.close());
+  });
+  return leases;
+};
+const granted = async (driver: LeaseDriver, lease: Lease): Promise<HeldLease> => {
+  const held = await driver.settle(lease.acquire());
+  if (held === undefined) throw new Error('not granted');
+  return held;
+};
+
 /** Declares the suite's tests; `make` is called once in each. */
 export function leaseContract(make: () => Promise<LeaseDriver>): void {
-  const two = async (driver: LeaseDriver): Promise<readonly [Lease, Lease]> => {
-    const leases = [await driver.settle(driver.lease()), await driver.settle(driver.lease())] as const;
-    onTestFinished(async () => {
-      for (const lease of leases) await driver.settle(lease.close());
-    });
-    return leases;
-  };
-  const granted = async (driver: LeaseDriver, lease: Lease): Promise<HeldLease> => {
-    const held = await driver.settle(lease.acquire());
-    if (held === undefined) throw new Error('not granted');
-    return held;
-  };
-
   it('grants one at a time, and the next after a release', async () => {
     const driver = await make();
     const [a, b] = await two(driver);

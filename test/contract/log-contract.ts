@@ -26,19 +26,19 @@ async function readMessages(driver: LogDriver, reader: LogReader, count: number)
   return all;
 }
 
+const open = async (driver: LogDriver, from = 0n): Promise<LogReader> => {
+  const reader = await driver.settle(driver.reader(logPosition(from)));
+  onTestFinished(() => driver.settle(reader.close()));
+  return reader;
+};
+const openAppender = async (driver: LogDriver): Promise<LogAppender> => {
+  const appender = await driver.settle(driver.appender());
+  onTestFinished(() => driver.settle(appender.close()));
+  return appender;
+};
+
 /** Declares the suite's tests; `make` is called once in each. */
 export function logContract(make: () => Promise<LogDriver>): void {
-  const open = async (driver: LogDriver, from = 0n): Promise<LogReader> => {
-    const reader = await driver.settle(driver.reader(logPosition(from)));
-    onTestFinished(() => driver.settle(reader.close()));
-    return reader;
-  };
-  const openAppender = async (driver: LogDriver): Promise<LogAppender> => {
-    const appender = await driver.settle(driver.appender());
-    onTestFinished(() => driver.settle(appender.close()));
-    return appender;
-  };
-
   it('reads what was appended, in order, each once, and moves its position', async () => {
     const driver = await make();
     const appender = await openAppender(driver);

@@ -1,0 +1,76 @@
+/** A broker of this file's own goes away and comes back. */
+import { isPlaitError, logPosition, offset } from '@plait/core';
+import { openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { launch, type Services } from '@plait/launcher';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { uniqueName } from '../global/services.ts';
+import { Harness } from './harness.ts';
+
+let services: Services;
+let kafka: KafkaOptions;
+let harness: Harness;
+
+beforeAll(async () => {
+  services = await launch({ redis: false, mode: 'processes' });
+  kafka = { brokers: services.bootstrapServers.split(',') };
+});
+afterAll(async () => {
+  await services.stop();
+});
+
+const codeOf = async (call: Promise<unknown>): Promise<string | undefined> =>
+  await call.then(
+    () => undefined,
+    (error: unknown) => (isPlaitError(error) ? error.code : String(error)),
+  );
+
+const unavailable = async (call: () => Promise<unknown>): Promise<boolean> => (await codeOf(call())) === 'unavailable';
+
+describe('an outage', () => {
+  it('of the broker is `unavailable` or `unknown`, and readers go on where they were', async () => {
+    harness = new Harness(kafka);
+    const topic = await harness.makeTopic(1);
+    const log = uniqueName('log');
+    await (await harness.admin()).createTopics({ waitForLeaders: true, topics: [{ topic: log, numPartitions: 1, replicationFactor: 1 }] });
+    const at = { topic, partition: 0 };
+    const value = Buffer.from('v');
+    await harness.produce(at, [{ key: null, value, headers: [] }]);
+
+    const source = await openSourceReader({ kafka });
+    source.seek(at, offset(0n));
+    const appender = await openLogAppender({ kafka, topic: log, timeoutMs: 1_000 });
+    const reader = await openLogReader({ kafka, topic: log, from: logPosition(0n) });
+    await appender.append(value);
+    expect(await reader.poll({ maxWaitMs: 2_000 })).toHaveLength(1);
+    expect(await source.poll({ maxWaitMs: 2_000 })).toHaveLength(1);
+
+    // Silent: it may have been appended.
+    await services.kafka?.kill('SIGSTOP');
+    expect(await codeOf(appender.append(value))).toBe('unknown');
+    await services.kafka?.kill('SIGCONT');
+    await expect.poll(() => codeOf(appender.append(value)), { timeout: 10_000 }).toBeUndefined();
+
+    // Gone: it cannot have been.
+    await services.kafka?.kill('SIGKILL');
+    await expect.poll(() => codeOf(appender.append(value)), { timeout: 5_000 }).toBe('unavailable');
+    await expect.poll(() => codeOf(reader.end()), { timeout: 5_000 }).toBe('unavailable');
+    await expect.poll(async () => await unavailable(() => reader.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true);
+    await expect.poll(async () => await unavailable(() => source.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true);
+
+    await services.kafka?.start();
+    await expect.poll(() => codeOf(appender.append(Buffer.from('after'))), { timeout: 20_000 }).toBeUndefined();
+    await harness.produce(at, [{ key: null, value, headers: [] }]);
+    const values: string[] = [];
+    const offsets: bigint[] = [];
+    for (let i = 0; i < 100 && (values.at(-1) !== 'after' || offsets.length === 0); i++) {
+      values.push(...(await reader.poll({ maxWaitMs: 200 }).catch(() => [])).map((message) => Buffer.from(message.value).toString()));
+      for (const event of await source.poll({ maxWaitMs: 200 }).catch(() => [])) {
+        if (event.kind === 'records') offsets.push(...event.records.map((record) => record.offset));
+      }
+    }
+    expect(values.at(-1)).toBe('after');
+    expect(offsets).toEqual([1n]);
+    expect(reader.position()).toBe(await reader.end());
+    await Promise.all([source.close(), reader.close(), appender.close()]);
+  });
+});

@@ -1,0 +1,87 @@
+import { checkLogTopic, checkSourceTopics, createLogTopic, openLogReader, topicOffsets } from '@plait/kafka';
+import { logPosition, type Payload } from '@plait/core';
+import { describe, expect, it } from 'vitest';
+import { uniqueName } from '../global/services.ts';
+import { Harness } from './harness.ts';
+
+const harness = new Harness();
+const kafka = harness.options;
+const messageBytesMax = 1_000_000;
+const LOG = {
+  'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1', 'unclean.leader.election.enable': 'false',
+  'compression.type': 'uncompressed', 'max.message.bytes': '1100000',
+};
+
+describe('the log', () => {
+  it('is created as it must be, once', async () => {
+    const topic = uniqueName('log');
+    expect(await createLogTopic({ kafka, topic, messageBytesMax })).toBe(true);
+    expect(await createLogTopic({ kafka, topic, messageBytesMax })).toBe(false);
+    const warnings = await checkLogTopic({ kafka, topic, messageBytesMax });
+    expect(warnings.map((warning) => /replication is 1|min\.insync\.replicas is 1/.test(warning))).toEqual([true, true]);
+  });
+
+  it.each([
+    ['cleanup.policy', 'compact', 'delete'],
+    ['cleanup.policy', 'compact,delete', 'delete'],
+    ['retention.ms', '604800000', '-1'],
+    ['retention.bytes', '1073741824', '-1'],
+    ['unclean.leader.election.enable', 'true', 'false'],
+    ['compression.type', 'producer', 'uncompressed'],
+    ['max.message.bytes', '1000000', 'at least 1000512'],
+  ])('is refused with %s=%s', async (setting, value, wanted) => {
+    const topic = await harness.makeTopic(1, { ...LOG, [setting]: value });
+    await expect(checkLogTopic({ kafka, topic, messageBytesMax })).rejects.toMatchObject({ code: 'config', details: { topic, setting, value, wanted } });
+  });
+
+  it('is refused with 2 partitions, and when it does not exist', async () => {
+    const topic = await harness.makeTopic(2, LOG);
+    await expect(checkLogTopic({ kafka, topic, messageBytesMax })).rejects.toMatchObject({ code: 'config', details: { value: '2', wanted: '1' } });
+    await expect(checkLogTopic({ kafka, topic: uniqueName('none'), messageBytesMax })).rejects.toMatchObject({ code: 'config' });
+  });
+});
+
+describe('sources', () => {
+  it('may be kept for ever', async () => {
+    const topic = await harness.makeTopic(3, { 'retention.ms': '-1' });
+    expect(await checkSourceTopics({ kafka, topics: [topic] })).toEqual({ topics: [{ topic, partitions: 3 }], warnings: [] });
+  });
+
+  it('with limited retention are a warning that names it', async () => {
+    const topic = await harness.makeTopic(1, { 'retention.ms': '3600000', 'retention.bytes': '1048576' });
+    const { warnings } = await checkSourceTopics({ kafka, topics: [topic] });
+    expect(warnings).toHaveLength(2);
+    expect(warnings.join()).toMatch(/retention\.ms=3600000.*retention\.bytes=1048576/);
+  });
+
+  it('are refused when compacted or not there', async () => {
+    const topic = await harness.makeTopic(1, { 'cleanup.policy': 'compact' });
+    await expect(checkSourceTopics({ kafka, topics: [topic] })).rejects.toMatchObject({ code: 'config', details: { setting: 'cleanup.policy', value: 'compact' } });
+    await expect(checkSourceTopics({ kafka, topics: [uniqueName('none')] })).rejects.toMatchObject({ code: 'config' });
+  });
+
+  it('tell where their partitions begin and end', async () => {
+    const topic = await harness.makeTopic(2);
+    const payload: Payload = { key: null, value: null, headers: [] };
+    await harness.produce({ topic, partition: 1 }, [payload, payload, payload]);
+    await harness.deleteBefore({ topic, partition: 1 }, 2n);
+    expect(await topicOffsets({ kafka, topic })).toEqual([{ partition: 0, logStart: 0n, end: 0n }, { partition: 1, logStart: 2n, end: 3n }]);
+    await expect(topicOffsets({ kafka, topic: uniqueName('none') })).rejects.toMatchObject({ code: 'config' });
+  });
+});
+
+describe('a cluster that is not there', () => {
+  it('is `unavailable` within 5 s, with its address', async () => {
+    const startMs = performance.now();
+    const nobody = { brokers: ['127.0.0.1:1'] };
+    await expect(openLogReader({ kafka: nobody, topic: 't', from: logPosition(0n) })).rejects.toMatchObject({
+      code: 'unavailable', message: expect.stringContaining('127.0.0.1:1') as string,
+    });
+    await expect(checkLogTopic({ kafka: nobody, topic: 't', messageBytesMax })).rejects.toMatchObject({ code: 'unavailable' });
+    expect(performance.now() - startMs).toBeLessThan(6_000);
+  });
+
+  it('is `config` when its address is none', async () => {
+    await expect(openLogReader({ kafka: { brokers: ['localhost'] }, topic: 't', from: logPosition(0n) })).rejects.toMatchObject({ code: 'config' });
+  });
+});
