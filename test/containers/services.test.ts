@@ -48,21 +48,22 @@ async function ping(url: string): Promise<string> {
   }
 }
 
-/** Ids of the containers there are, running or not. */
-function containerIds(): string[] {
-  return execFileSync('docker', ['ps', '-aq'], { encoding: 'utf8' }).split('\n').filter(Boolean).sort();
-}
-
-/** Names of the volumes there are. */
-function volumeNames(): string[] {
-  return execFileSync('docker', ['volume', 'ls', '-q'], { encoding: 'utf8' }).split('\n').filter(Boolean).sort();
+/** What there is of the containers and volumes of these ids or names. Others on the same engine are not ours to judge. */
+function left(names: readonly string[]): string[] {
+  const there = [
+    execFileSync('docker', ['ps', '-a', '--no-trunc', '--format', '{{.ID}} {{.Names}}'], { encoding: 'utf8' }),
+    execFileSync('docker', ['volume', 'ls', '-q'], { encoding: 'utf8' }),
+  ].join(' ');
+  return names.filter((name) => there.includes(name));
 }
 
 describe.skipIf(whyNot !== undefined)(named('Kafka and Redis in containers'), () => {
   it('records are still there after the broker was killed and started again', async () => {
-    const before = containerIds();
+    let ids: readonly string[];
     {
       await using containers = await startContainers();
+      ids = containers.ids;
+      expect(left(ids)).toEqual(ids);
       expect(await ping(containers.redisUrl)).toBe('PONG');
       await produce(containers.bootstrapServers, 'kept', ['1', '2', '3']);
       await containers.killBroker();
@@ -71,17 +72,21 @@ describe.skipIf(whyNot !== undefined)(named('Kafka and Redis in containers'), ()
       await produce(containers.bootstrapServers, 'kept', ['4']);
       expect(await consume(containers.bootstrapServers, 'kept', 4)).toEqual(['1', '2', '3', '4']);
     }
-    expect(containerIds()).toEqual(before);
+    expect(left(ids)).toEqual([]);
   });
 });
 
 describe.skipIf(whyNot !== undefined)(named('the launcher in Docker'), () => {
   it('starts, stops, kills and starts again, and leaves no container and no volume', async () => {
-    const before = [containerIds(), volumeNames()];
     const services = await launch({ mode: 'docker' });
     const { kafka, redis, bootstrapServers, redisUrl } = services;
     if (kafka === undefined || redis === undefined) throw new Error('no control over containers');
     expect(services.how).toBe('docker');
+    const port = bootstrapServers.split(':')[1] ?? '';
+    const container = execFileSync('docker', ['ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'], { encoding: 'utf8' }).trim();
+    const project = container.replace(/-kafka-1$/, '');
+    const names = [container, `${project}-redis-1`, `${project}_kafka-data`];
+    expect(left(names)).toEqual(names);
     expect(await ping(redisUrl)).toBe('PONG');
     await produce(bootstrapServers, 'kept', ['1']);
     await kafka.stop();
@@ -95,6 +100,6 @@ describe.skipIf(whyNot !== undefined)(named('the launcher in Docker'), () => {
     expect(await consume(bootstrapServers, 'kept', 2)).toEqual(['1', '2']);
     expect(await ping(redisUrl)).toBe('PONG');
     await services.stop();
-    expect([containerIds(), volumeNames()]).toEqual(before);
+    expect(left(names)).toEqual([]);
   });
 });

@@ -11,6 +11,8 @@ const docker = promisify(execFile);
 export interface Containers extends AsyncDisposable {
   readonly bootstrapServers: string;
   readonly redisUrl: string;
+  /** Docker's ids of the two. */
+  readonly ids: readonly string[];
   /** Kills the broker's container (SIGKILL) and returns when it is down. */
   killBroker(): Promise<void>;
   /** Starts the killed broker's container on its old data and address, and returns when it says that it is up. */
@@ -72,6 +74,7 @@ export async function startContainers(): Promise<Containers> {
     return {
       bootstrapServers: `127.0.0.1:${port}`,
       redisUrl: `redis://${redis.getHost()}:${redis.getMappedPort(6379)}`,
+      ids: [id, redis.getId()],
       killBroker: async () => {
         await docker('docker', ['kill', '--signal', 'SIGKILL', id]);
         await docker('docker', ['wait', id]);

@@ -1,6 +1,6 @@
 /** Kafka and Redis as processes of this machine, under a keeper. */
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kafkaJars, redisBinaries } from './cache.ts';
 import { LauncherError } from './errors.ts';
@@ -26,7 +26,8 @@ export interface ProcessContext {
 }
 
 const startTries = 5;
-const javaOptions = ['-Xms128m', '-Xmx768m', '-XX:+UseSerialGC'];
+// Without the file of counters that a killed JVM leaves behind.
+const javaOptions = ['-Xms128m', '-Xmx768m', '-XX:+UseSerialGC', '-XX:-UsePerfData'];
 const log4j = `status=error
 appender.out.type=Console
 appender.out.name=OUT
@@ -116,10 +117,13 @@ export async function startKafkaProcesses(context: ProcessContext, brokers: 1 | 
     throw new LauncherError('Kafka needs Java 17 or newer, and none was found. Install a JRE (Debian: apt install default-jre-headless maven), or Docker, or set PLAIT_BOOTSTRAP_SERVERS.');
   }
   const jars = await kafkaJars(context.keeper, context.onProgress);
-  await mkdir(context.folder, { recursive: true });
+  // The JVM unpacks native libraries there; a killed one leaves them.
+  const scratch = join(context.folder, 'tmp');
+  await rm(scratch, { recursive: true, force: true });
+  await mkdir(scratch, { recursive: true });
   const log4jFile = join(context.folder, 'log4j2.properties');
   await writeFile(log4jFile, log4j);
-  const args = [...javaOptions, `-Dlog4j2.configurationFile=${log4jFile}`, '-cp', join(jars, '*')];
+  const args = [...javaOptions, `-Djava.io.tmpdir=${scratch}`, `-Dlog4j2.configurationFile=${log4jFile}`, '-cp', join(jars, '*')];
   const clusterFile = join(context.folder, 'cluster.json');
   const kept = await readCluster(clusterFile, brokers);
   context.onProgress(brokers === 1 ? 'starting Kafka' : `starting Kafka with ${brokers} brokers`);
