@@ -1,1 +1,61 @@
-export {};
+/** The one program. */
+import { Command, CommanderError } from 'commander';
+import { coordinatorCommand } from './coordinator.ts';
+import { devCommand } from './dev.ts';
+import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
+import { initCommand } from './init.ts';
+import { readCommand } from './read.ts';
+import { statusCommand } from './status.ts';
+import { workerCommand } from './worker.ts';
+
+const VERSION = '0.1.0';
+
+const FIRST_STEPS = `
+Your own topic:
+  plait init --topic orders --bootstrap-server localhost:9092
+  plait worker --bootstrap-server localhost:9092
+  plait coordinator --bootstrap-server localhost:9092 --redis-url redis://localhost:6379
+  plait read --bootstrap-server localhost:9092 --follow
+
+Nothing at hand: plait dev
+`;
+
+function program(): Command {
+  const plait = new Command('plait')
+    .description('Gives the records of a partitioned Kafka topic one global order that anyone can check.')
+    .version(VERSION)
+    .showHelpAfterError('(see --help)')
+    .addHelpText('after', FIRST_STEPS);
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), devCommand()];
+  for (const command of commands) plait.addCommand(command);
+  // Commands made on their own do not take these over.
+  for (const command of [plait, ...commands]) command.exitOverride();
+  return plait;
+}
+
+/** Runs the command of the arguments; the exit code. */
+async function main(): Promise<number> {
+  try {
+    await program().parseAsync();
+    return Number(process.exitCode ?? EXIT.done);
+  } catch (error) {
+    // Commander has said what was wrong.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (!(error instanceof Told)) process.stderr.write(`plait: ${explain(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+// A closed pipe is no failure: whoever writes more learns it from its own write.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+// kafkajs computes one time-out below zero, which Node takes for 1 ms and warns of: noise in logs that programs read.
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) => {
+  if (name !== 'TimeoutNegativeWarning') process.stderr.write(`plait: ${name}: ${message}\n`);
+});
+
+// Connections that are still closing need not be waited for.
+process.exit(await main());

@@ -1,0 +1,72 @@
+/** `plait coordinator`: leads, or stands by. */
+import { Command } from 'commander';
+import { PlaitError } from '@plait/core';
+import { systemClock } from '@plait/ledger';
+import { openLease } from '@plait/redis';
+import { Coordinator, LeaseKeeper } from '@plait/roles';
+import { observer } from './log.ts';
+import { bootstrapOption, countArgument, ledgerOption, logLevelOption, redisOption } from './options.ts';
+import { stopSignal } from './stopping.ts';
+import { configurationWatch, daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, type RoleOptions, type RoleSettings } from './wiring.ts';
+
+const EXAMPLES = `
+Run two or three: one leads, the others stand by. Redis only decides who tries first; the order never depends on it.
+
+Examples:
+  plait coordinator --bootstrap-server localhost:9092 --redis-url redis://localhost:6379
+  plait coordinator --ledger /etc/plait/orders --key /run/secrets/coordinator.key
+`;
+
+const LEASE_TTL_MS = 2_000;
+const LEASE_TTL_MS_MAX = 60_000;
+
+interface CoordinatorCommandOptions extends RoleOptions {
+  readonly redisUrl?: string;
+  readonly leaseTtl: number;
+}
+
+/** The command. */
+export function coordinatorCommand(): Command {
+  return new Command('coordinator')
+    .summary('lead, or stand by: number what was reported')
+    .description('Claims the lead if nobody leads, and numbers reported segments in signed blocks. Stops in good order on Ctrl-C or SIGTERM.')
+    .addOption(bootstrapOption())
+    .addOption(redisOption())
+    .addOption(ledgerOption())
+    .option('--key <file>', 'coordinator key (default: keys/coordinator.key in the ledger\'s folder)')
+    .option('--lease-ttl <ms>', 'how long the lease lasts if its holder dies', countArgument(1_000, LEASE_TTL_MS_MAX), LEASE_TTL_MS)
+    .addOption(logLevelOption())
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: CoordinatorCommandOptions) => {
+      const signal = stopSignal();
+      await daemon(options, async (log) => {
+        if (options.redisUrl === undefined || options.redisUrl === '') {
+          throw new PlaitError('config', 'no Redis address: give --redis-url redis://HOST:PORT or set PLAIT_REDIS_URL');
+        }
+        const settings = await roleSettings('coordinator', options, { log, signal });
+        await runCoordinator({ ...settings, redisUrl: options.redisUrl, leaseTtlMs: options.leaseTtl });
+      });
+    });
+}
+
+/** Coordinates until the signal aborts; then gives the lease up. Throws what ends a coordinator. */
+export async function runCoordinator(settings: RoleSettings & { readonly redisUrl: string; readonly leaseTtlMs: number }): Promise<void> {
+  const { ledger, key, signal, redisUrl, leaseTtlMs } = settings;
+  await using ports = new AsyncDisposableStack();
+  const { reader, appender } = await openLog(settings, ports);
+  const lease = ports.adopt(await openLease({ url: redisUrl, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
+  const observe = observer(settings.log);
+  const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });
+  ports.defer(() => keeper.release());
+  const coordinator = new Coordinator({
+    ...pinnedOf(ledger), log: reader, key, appender, lease: keeper, clock: systemClock, random: systemRandom, observe,
+  });
+  const watch = configurationWatch(settings, 'coordinator');
+  const role = {
+    step: async (): Promise<void> => {
+      await coordinator.step();
+      await watch(coordinator.state);
+    },
+  };
+  await runTogether([keeper, role], { clock: systemClock, signal, observe });
+}

@@ -1,0 +1,71 @@
+/** Options that several commands share, and what their values mean. */
+import { InvalidArgumentError, Option } from 'commander';
+import { isPlaitError, parseCount, parseUint63, PlaitError } from '@plait/core';
+import type { KafkaOptions } from '@plait/kafka';
+import { kafkaLog, LOG_LEVELS, type Log, type LogLevel } from './log.ts';
+
+export interface CommonOptions {
+  readonly ledger: string;
+  readonly logLevel: LogLevel;
+  readonly bootstrapServer?: string;
+}
+
+export const ledgerOption = (): Option =>
+  new Option('--ledger <folder>', 'folder of the ledger: ledger.json and keys/').env('PLAIT_LEDGER').default('./plait');
+
+export const logLevelOption = (): Option =>
+  new Option('--log-level <level>', 'least level of what is logged on stderr').choices(LOG_LEVELS).env('PLAIT_LOG_LEVEL').default('info');
+
+export const bootstrapOption = (): Option =>
+  new Option('--bootstrap-server <host:port,...>', 'Kafka brokers to begin with').env('PLAIT_BOOTSTRAP_SERVERS');
+
+export const redisOption = (): Option =>
+  new Option('--redis-url <url>', 'Redis that holds the lease: redis://host:port').env('PLAIT_REDIS_URL');
+
+/** How Kafka is reached. Throws `config` if no address was given or one is not `host:port`. */
+export function kafkaOptions({ bootstrapServer }: Pick<CommonOptions, 'bootstrapServer'>, log: Log): KafkaOptions {
+  if (bootstrapServer === undefined || bootstrapServer === '') {
+    throw new PlaitError('config', 'no Kafka address: give --bootstrap-server HOST:PORT or set PLAIT_BOOTSTRAP_SERVERS');
+  }
+  const brokers = bootstrapServer.split(',').map((broker) => broker.trim());
+  for (const broker of brokers) {
+    const port = Number(/^.+:(\d{1,5})$/.exec(broker)?.[1] ?? 0);
+    if (port < 1 || port > 65_535) {
+      throw new PlaitError('config', `--bootstrap-server: ${JSON.stringify(broker)} is no address, wanted HOST:PORT`);
+    }
+  }
+  return { brokers, clientId: 'plait', log: kafkaLog(log) };
+}
+
+/** For commander: a number of 0 … 2^63 − 1. */
+export function seqArgument(text: string): bigint {
+  return argument(() => parseUint63(text));
+}
+
+/** For commander: a whole number of `min` … `max`. */
+export function countArgument(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = argument(() => parseCount(text, max));
+    if (value < min) throw new InvalidArgumentError(`wanted ${min} … ${max}`);
+    return value;
+  };
+}
+
+function argument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!isPlaitError(error, 'invalid')) throw error;
+    throw new InvalidArgumentError(error.message);
+  }
+}
+
+/** `parse`, whose `invalid` is the user's mistake: it becomes `config` and names the option. */
+export function optionValue<T>(option: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!isPlaitError(error, 'invalid')) throw error;
+    throw new PlaitError('config', `${option}: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,125 @@
+/** What worker and coordinator have in common: the ledger they are pinned to, and the ports over Kafka. */
+import { createHash, randomBytes } from 'node:crypto';
+import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
+import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, type KafkaOptions } from '@plait/kafka';
+import { openLedger, type LedgerFile } from '@plait/ledger';
+import { runLoop, type Clock, type LogAppender, type LogReader, type Observe, type Pinned, type Random, type Role } from '@plait/roles';
+import { Told, explain } from './exit.ts';
+import { keyPath, loadKey, loadLedger } from './keys.ts';
+import { makeLog, type Log } from './log.ts';
+import { kafkaOptions, type CommonOptions } from './options.ts';
+
+/** Randomness for the roles. */
+export const systemRandom: Random = {
+  uniform: () => Math.random(),
+  bytes: (count) => randomBytes(count),
+};
+
+/** Everything a role of this process needs to begin with. */
+export interface RoleSettings {
+  readonly kafka: KafkaOptions;
+  readonly ledger: LedgerFile;
+  readonly key: SignerKey;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export interface RoleOptions extends CommonOptions {
+  readonly key?: string;
+}
+
+/** Reads the folder's files. Throws `config`. */
+export async function roleSettings(role: 'worker' | 'coordinator', options: RoleOptions, context: { log: Log; signal: AbortSignal }): Promise<RoleSettings> {
+  const kafka = kafkaOptions(options, context.log);
+  const ledger = await loadLedger(options.ledger);
+  const key = await loadKey(options.key ?? keyPath(options.ledger, role));
+  return { kafka, ledger, key, ...context };
+}
+
+/** What every role pins. */
+export function pinnedOf({ origin, ledgerKey }: LedgerFile): Pinned {
+  return { origin, ledgerKey: parseVerifierKey(ledgerKey) };
+}
+
+/** The group in which the workers of a ledger share its partitions. */
+export function workerGroupId(ledger: LedgerFile): string {
+  return `plait.${ledger.log}.${shortHash(ledger)}`;
+}
+
+/** The Redis key for which the coordinators of a ledger compete. */
+export function leaseKey(ledger: LedgerFile): string {
+  return `plait:lease:${ledger.log}:${shortHash(ledger)}`;
+}
+
+/** Two ledgers may share a Kafka, a Redis, even a topic's name. */
+function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
+  return createHash('sha256').update(`${origin}\n${ledgerKey}\n${log}\n`).digest('hex').slice(0, 12);
+}
+
+/**
+ * Opens the log for a role, after a look whether it is this ledger's and has the settings it needs. Both ports are closed
+ * by `ports`. Throws `config`, `unavailable`, `missing`.
+ */
+export async function openLog(
+  { kafka, ledger, log }: RoleSettings, ports: AsyncDisposableStack,
+): Promise<{ reader: LogReader; appender: LogAppender }> {
+  const topic = ledger.log;
+  const { brokers, ...rest } = kafka;
+  await using opened = await openLedger({ ...ledger, bootstrapServers: brokers, kafka: rest });
+  log.debug({ event: 'opened', origin: opened.origin }, `found genesis of ${opened.origin}`);
+  for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
+  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n) }), (port) => port.close());
+  const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
+  return { reader, appender };
+}
+
+/**
+ * Looks at each configuration that comes into force: the sources' settings (throws `config` when one is compacted), and
+ * whether the role's key is in it (a warning: without that the role does nothing).
+ */
+export function configurationWatch({ kafka, key, log }: RoleSettings, role: 'worker' | 'coordinator'): (state: LedgerState | undefined) => Promise<void> {
+  let seen = '';
+  return async (state) => {
+    if (state === undefined || state.configuration.hash === seen) return;
+    const { body, hash, version } = state.configuration;
+    const keys = role === 'worker' ? body.workerKeys : body.coordinatorKeys;
+    if (!keys.some(({ vkey }) => vkey === key.verifier.vkey)) {
+      log.warn({ event: 'key-not-in-force', key: key.name, version: String(version) }, `the key ${key.verifier.vkey} is no ${role} key of ` +
+        `configuration ${version}: this ${role} does nothing until a configuration names it`);
+    }
+    const { warnings } = await checkSourceTopics({ kafka, topics: body.sources });
+    for (const warning of warnings) log.warn({ event: 'setting' }, warning);
+    seen = hash;
+  };
+}
+
+/** Runs roles until `signal` aborts, or until one fails: then the others are stopped and its error is thrown. */
+export async function runTogether(
+  roles: readonly Role[], options: { readonly clock: Clock; readonly signal: AbortSignal; readonly observe: Observe },
+): Promise<void> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const runs = roles.map(async (role) => {
+    try {
+      await runLoop(role, { ...options, signal });
+    } catch (error) {
+      failed.abort();
+      throw error;
+    }
+  });
+  const ended = await Promise.allSettled(runs);
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+}
+
+/** Runs what a daemon does, and logs its end: other programs read these lines, so nothing else is printed. */
+export async function daemon(options: CommonOptions, run: (log: Log) => Promise<void>): Promise<void> {
+  const log = makeLog(options.logLevel);
+  try {
+    await run(log);
+    log.info({ event: 'stopped' }, 'stopped');
+  } catch (error) {
+    const told = new Told(error);
+    log.fatal({ event: 'failed', exitCode: told.exitCode }, explain(error));
+    throw told;
+  }
+}

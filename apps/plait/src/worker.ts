@@ -1,0 +1,55 @@
+/** `plait worker`: hashes records and reports them. */
+import { Command } from 'commander';
+import { joinWorkerGroup, openSourceReader } from '@plait/kafka';
+import { systemClock } from '@plait/ledger';
+import { Worker } from '@plait/roles';
+import { observer } from './log.ts';
+import { bootstrapOption, ledgerOption, logLevelOption } from './options.ts';
+import { stopSignal } from './stopping.ts';
+import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
+
+const EXAMPLES = `
+Run as many as you like: they share the partitions. Each may have a key of its own; a configuration names all of them.
+
+Examples:
+  plait worker --bootstrap-server localhost:9092
+  plait worker --ledger /etc/plait/orders --key /run/secrets/worker.key
+`;
+
+/** The command. */
+export function workerCommand(): Command {
+  return new Command('worker')
+    .summary('hash the records of the sources and report them')
+    .description('Hashes the records of the partitions it is assigned and reports them as signed segments. Stops in good order on Ctrl-C or SIGTERM.')
+    .addOption(bootstrapOption())
+    .addOption(ledgerOption())
+    .option('--key <file>', 'worker key (default: keys/worker.key in the ledger\'s folder)')
+    .addOption(logLevelOption())
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: RoleOptions) => {
+      const signal = stopSignal();
+      await daemon(options, async (log) => await runWorker(await roleSettings('worker', options, { log, signal })));
+    });
+}
+
+/** Works until the signal aborts; then reports what was hashed and leaves the group. Throws what ends a worker. */
+export async function runWorker(settings: RoleSettings): Promise<void> {
+  const { kafka, ledger, key, signal } = settings;
+  await using ports = new AsyncDisposableStack();
+  const { reader, appender } = await openLog(settings, ports);
+  const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
+  const membership = ports.adopt(joinWorkerGroup({ kafka, groupId: workerGroupId(ledger) }), (port) => port.leave());
+  const observe = observer(settings.log);
+  const worker = new Worker({
+    ...pinnedOf(ledger), log: reader, key, appender, source, membership, clock: systemClock, observe,
+  });
+  const watch = configurationWatch(settings, 'worker');
+  const role = {
+    step: async (): Promise<void> => {
+      await worker.step();
+      await watch(worker.state);
+    },
+  };
+  await runTogether([role], { clock: systemClock, signal, observe });
+  await worker.drain();
+}
