@@ -22,7 +22,7 @@ import { kindOf, messageHash, parseMessage, type Message, type MessageKind, type
 import type { BlockHeader } from './block.ts';
 import type { Line } from './segment.ts';
 import type { Snapshot } from './snapshot.ts';
-import { chainOf, isImplicit, startOfChain, withChain, type Chains, type FoldState, type LedgerState } from './state.ts';
+import { chainOf, isImplicit, startOfChain, withChains, type Chains, type FoldState, type LedgerState } from './state.ts';
 import { utf8Decode } from './bytes.ts';
 import { ed25519Verify } from '#ed25519';
 
@@ -191,10 +191,11 @@ function mayStart(state: LedgerState, start: Start): boolean {
 }
 
 function withStarts(state: LedgerState, starts: readonly Start[]): Chains {
-  return starts.reduce((chains, start) => {
-    const { pending } = chainOf(state, start);
-    return withChain(chains, start, { end: startOfChain({ ...start, ledgerId: state.ledgerId }), pending });
-  }, state.chains);
+  const restarted = starts.map((start) => {
+    const end = startOfChain({ ...start, ledgerId: state.ledgerId });
+    return { ...start, chain: { end, pending: chainOf(state, start).pending } };
+  });
+  return withChains(state.chains, restarted);
 }
 
 function repeatsVoids(old: readonly VoidRange[], fresh: readonly VoidRange[]): boolean {

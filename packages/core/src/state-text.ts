@@ -25,7 +25,7 @@ import { kindOf, messageHash } from './message.ts';
 import { parseNote, verifyNoteSignature } from './note.ts';
 import { formatSegment, parseSegment } from './segment.ts';
 import {
-  eachChain, extendEnd, isImplicit, mapChains, sequencedEnd, startOfChain,
+  eachChain, extendEnd, isImplicit, mapChains, sequencedEnd, startOfChain, withChains,
   type Chain, type ChainEnd, type Chains, type ConfigurationInForce, type Leader, type LedgerState, type PendingSegment,
 } from './state.ts';
 import { LineReader, parseCount, parseTopic, parseUint63 } from './text.ts';
@@ -154,7 +154,7 @@ function decodeLeader(text: string, follows: Hash, { body }: ConfigurationInForc
 }
 
 function decodeChains(lines: LineReader, ledgerId: Hash): { chains: Chains; pending: number } {
-  const chains = new Map<string, (Chain | undefined)[]>();
+  const found: (TopicPartition & { chain: Chain })[] = [];
   let pending = 0;
   while (lines.at('chain')) {
     const [topic = '', partition = '', generation = '', nextIndex = '', nextOffset = '', head = ''] = lines.values('chain', 6);
@@ -167,13 +167,10 @@ function decodeChains(lines: LineReader, ledgerId: Hash): { chains: Chains; pend
     };
     const first = lines.at('last') ? { ...end, last: parseSegment(lines.line().slice('last '.length)) } : end;
     const chain = decodePending(lines, first, { ...place, ledgerId });
-    const partitions = chains.get(place.topic) ?? [];
-    while (partitions.length < place.partition) partitions.push(undefined);
-    partitions[place.partition] = chain;
-    chains.set(place.topic, partitions);
+    found.push({ ...place, chain });
     pending += chain.pending.length;
   }
-  return { chains, pending };
+  return { chains: withChains(new Map(), found), pending };
 }
 
 function decodePending(lines: LineReader, first: ChainEnd, place: TopicPartition & { ledgerId: Hash }): Chain {

@@ -135,11 +135,20 @@ export function sequencedEnd(chain: Chain): ChainEnd {
 }
 
 /** Chains with one of them replaced. O(partitions of its topic). */
-export function withChain(chains: Chains, { topic, partition }: TopicPartition, chain: Chain): Chains {
-  const partitions = [...(chains.get(topic) ?? [])];
-  while (partitions.length < partition) partitions.push(undefined);
-  partitions[partition] = chain;
-  return new Map(chains).set(topic, partitions);
+export function withChain(chains: Chains, place: TopicPartition, chain: Chain): Chains {
+  return withChains(chains, [{ ...place, chain }]);
+}
+
+/** Chains with several of them replaced, by the last one given for each. O(partitions of their topics). */
+export function withChains(chains: Chains, changed: readonly (TopicPartition & { readonly chain: Chain })[]): Chains {
+  const copies = new Map<string, (Chain | undefined)[]>();
+  for (const { topic, partition, chain } of changed) {
+    const partitions = copies.get(topic) ?? [...(chains.get(topic) ?? [])];
+    while (partitions.length < partition) partitions.push(undefined);
+    partitions[partition] = chain;
+    copies.set(topic, partitions);
+  }
+  return new Map([...chains, ...copies]);
 }
 
 /** Every chain that something was said of, in canonical order. */

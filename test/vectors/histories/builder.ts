@@ -104,6 +104,14 @@ export class Log {
     this.#why = why;
   }
 
+  /** A log whose messages so far are not known, only what they came to. */
+  static at(state: LedgerState): Log {
+    const log = new Log('', '');
+    log.#state = state;
+    log.#next = state.position + 1n;
+    return log;
+  }
+
   /** The fold's state so far; a genesis must have been accepted. */
   get state(): LedgerState {
     invariant(this.#state.kind === 'ledger', 'no genesis yet');

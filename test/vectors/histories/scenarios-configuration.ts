@@ -1,7 +1,7 @@
 /** Histories of genesis and configurations. */
-import { formatGenesis, generation, index, offset } from '@plait/core';
+import { base64Encode, concatBytes, formatGenesis, generation, index, offset, sha256, utf8Encode } from '@plait/core';
 import type { Start, VoidRange } from '@plait/core';
-import { alice, bob, BODY, forged, keyOf, keys, ledgerKey, Log, mallory, ORIGIN, signed, worker1, worker2, OTHER } from './builder.ts';
+import { alice, bob, BODY, forged, keyOf, keys, ledgerKey, Log, mallory, noteOf, ORIGIN, signed, worker1, worker2, OTHER } from './builder.ts';
 
 function start(partition: number, number: bigint, at = 0n, topic = 'orders'): Start {
   return { topic, partition, generation: generation(number), offset: offset(at) };
@@ -210,6 +210,20 @@ function revokeWorker(): Log {
   return log;
 }
 
+function invalidKey(): Log {
+  const log = new Log('A key under which nothing verifies', 'The identity of the curve as a worker key: with R the identity and S = 0 a lax verifier takes any text. A configuration may name it, for checking every key of an unsigned message is dear; no signature verifies under it.');
+  const identity = Uint8Array.of(1, ...new Uint8Array(31));
+  const id = sha256(concatBytes(utf8Encode('weak'), Uint8Array.of(10, 1), identity)).subarray(0, 4);
+  const hex = [...id].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const vkey = `weak+${hex}+${base64Encode(concatBytes(Uint8Array.of(1), identity))}`;
+  log.genesis();
+  log.sign(log.configurationText({ workerKeys: keys(worker1) }).replace('worker-key ', `worker-key ${vkey}\nworker-key `), 'configuration', ledgerKey);
+  const signature = base64Encode(concatBytes(id, identity, new Uint8Array(32)));
+  log.put(noteOf(log.reportText(log.segment()), [`\u2014 weak ${signature}`]), 'bad-signature');
+  log.extend();
+  return log;
+}
+
 /** Keys of workers by number. */
 function workers(count: number): ReturnType<typeof keys> {
   return keys(...Array.from({ length: count }, (_, i) => keyOf(`worker-${i}`)));
@@ -251,6 +265,7 @@ export const configurations = {
   'configuration-restart-with-pending': restartPending,
   'configuration-topic-removed': removed,
   'configuration-revokes-worker': revokeWorker,
+  'configuration-invalid-key': invalidKey,
   'configuration-unknown-rules': unknownRules,
   'configuration-limits': limits,
 };

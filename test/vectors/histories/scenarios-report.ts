@@ -72,8 +72,11 @@ function equivocation(): Log {
   log.report({ ...other, firstOffset: offset(1n) }, 'not-at-end');
   log.report({ ...other, firstIndex: index(1n), nextIndex: index(2n) }, 'not-at-end');
   log.report({ ...other, partition: 1, previous: OTHER }, 'not-at-end');
+  log.configure({ onLoss: 'record', starts: [{ topic: 'orders', partition: 0, generation: generation(1n), offset: offset(0n) }] });
+  log.report({ ...other, generation: generation(1n) }, 'not-at-end');
+  log.claim();
   log.block();
-  log.report(other, 'not-at-end');
+  log.report(other, 'generation');
   return log;
 }
 
