@@ -35,6 +35,40 @@ const spelled: readonly (readonly [wire: string, payload: Payload])[] = [
   ['01 808001' + '00'.repeat(8192) + '00', { key: null, value: new Uint8Array(8192), headers: [] }],
 ];
 
+/** The format once more, written as plainly as possible: the rest of the bytes is consumed from the front. */
+function plainlyDecoded(wire: Uint8Array): Payload | undefined {
+  let rest = [...wire];
+  const number = (): bigint => {
+    const end = rest.findIndex((byte) => byte < 128);
+    if (end < 0 || end > 4) throw new Error('number');
+    const raw = rest.slice(0, end + 1).reduce((sum, byte, i) => sum + (BigInt(byte & 127) << BigInt(7 * i)), 0n);
+    if (raw >= 2n ** 32n) throw new Error('number');
+    rest = rest.slice(end + 1);
+    return raw % 2n === 0n ? raw / 2n : -(raw + 1n) / 2n;
+  };
+  const field = (): Uint8Array | null => {
+    const length = number();
+    if (length === -1n) return null;
+    if (length < 0n || length > rest.length) throw new Error('length');
+    const bytes = rest.slice(0, Number(length));
+    rest = rest.slice(bytes.length);
+    return Uint8Array.from(bytes);
+  };
+  try {
+    const [key, value, headers] = [field(), field(), []] as [Payload['key'], Payload['value'], Payload['headers'][number][]];
+    const count = number();
+    if (count < 0n) return undefined;
+    for (let i = 0n; i < count; i++) {
+      const headerKey = field();
+      if (headerKey === null) return undefined;
+      headers.push({ key: headerKey, value: field() });
+    }
+    return rest.length === 0 ? { key, value, headers } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 describe('payload', () => {
   test('has the bytes of record format v2', () => {
     for (const [wire, payload] of spelled) {
@@ -99,6 +133,27 @@ describe('payload', () => {
   ])('%s is invalid', (_what, wire) => {
     expect(codeOf(() => decodePayload(hex(wire)))).toBe('invalid');
     expect(codeOf(() => minimalPayload(hex(wire)))).toBe('invalid');
+  });
+
+  test('is read as a plain decoder reads it, for all short strings of telling bytes', () => {
+    const telling = [0, 1, 2, 3, 4, 0x80];
+    let decoded = 0;
+    for (let length = 0; length <= 6; length++) {
+      for (let n = 0; n < telling.length ** length; n++) {
+        const wire = Uint8Array.from({ length }, (_, i) => telling[Math.floor(n / telling.length ** i) % telling.length] as number);
+        const expected = plainlyDecoded(wire);
+        let found: Payload | undefined;
+        const code = codeOf(() => {
+          found = decodePayload(wire);
+        });
+        if (code !== (expected === undefined ? 'invalid' : undefined)) expect.fail(`${hexOf(wire)}: ${code ?? 'decoded'}`);
+        if (expected === undefined) continue;
+        decoded += 1;
+        expect(found).toEqual(expected);
+        expect(minimalPayload(wire)).toEqual(encodePayload(expected));
+      }
+    }
+    expect(decoded).toBeGreaterThan(300);
   });
 
   test('cut or prolonged anywhere is invalid', () => {
