@@ -6,7 +6,7 @@ import {
 } from '@plait/core';
 import type { FoldState, Genesis, LedgerState, Message, Snapshot } from '@plait/core';
 import { readdirSync, readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
 import { alice, BODY, keyOf, ledgerKey, Log, noteOf, ORIGIN, OTHER, worker1 } from './histories/builder.ts';
 import { bytesOf, type History } from './histories/format.ts';
@@ -153,7 +153,10 @@ describe('the state of random histories', () => {
 function richState(): LedgerState {
   const log = new Log('', '');
   log.genesis({ onLoss: 'record' }).claim();
-  for (let i = 0; i < 3; i += 1) log.extend({ records: 2 }) && log.block();
+  for (let i = 0; i < 3; i += 1) {
+    log.extend({ records: 2 });
+    log.block();
+  }
   log.extend({ loss: true, offsets: 9 });
   log.extend({ partition: 1 });
   log.configure({ starts: [{ topic: 'orders', partition: 0, generation: generation(1n), offset: offset(4n) }] });
@@ -320,17 +323,18 @@ it('a segment of hostile edits is invalid, or spelled exactly as it was', () => 
   }), { numRuns: 3_000 });
 });
 
+/** A state of about as many bytes as 540 for each start. */
+function stateOf(starts: number): LedgerState {
+  const topic = 't'.repeat(200);
+  const genesis: Genesis = {
+    kind: 'genesis', origin: ORIGIN, ...BODY, sources: [topic],
+    starts: Array.from({ length: starts }, (_, partition) => ({ topic, partition, generation: generation(0n), offset: offset(1n) })),
+  };
+  const { state } = apply(emptyState(pinned), logPosition(0n), signNote(formatGenesis(genesis), ledgerKey));
+  return { ...(state as LedgerState), leader: { claim: (state as LedgerState).follows, key: alice.verifier }, epoch: epoch(1n) };
+}
+
 describe('snapshots', () => {
-  /** A state of about as many bytes as 540 for each start. */
-  function stateOf(starts: number): LedgerState {
-    const topic = 't'.repeat(200);
-    const genesis: Genesis = {
-      kind: 'genesis', origin: ORIGIN, ...BODY, sources: [topic],
-      starts: Array.from({ length: starts }, (_, partition) => ({ topic, partition, generation: generation(0n), offset: offset(1n) })),
-    };
-    const { state } = apply(emptyState(pinned), logPosition(0n), signNote(formatGenesis(genesis), ledgerKey));
-    return { ...(state as LedgerState), leader: { claim: (state as LedgerState).follows, key: alice.verifier }, epoch: epoch(1n) };
-  }
   const sizes = [1, 700, 1_200, 1_700, 2_400];
   const cases = sizes.map((starts) => {
     const state = stateOf(starts);

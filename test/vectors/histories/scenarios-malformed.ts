@@ -1,5 +1,5 @@
 /** Histories of messages that are right in all but their spelling: each line would be accepted by a laxer parser. */
-import { formatBlock, formatGenesis, formatSnapshot, makeSnapshots, encodeState } from '@plait/core';
+import { base64Encode, concatBytes, formatBlock, formatGenesis, formatSnapshot, makeSnapshots, encodeState, sha256, utf8Encode } from '@plait/core';
 import { alice, BODY, checkpointKey, keyOf, ledgerKey, Log, ORIGIN, worker1, type Log as History, OTHER } from './builder.ts';
 
 /** Signs and appends `text` with each of the replacements, every one of which must change it. */
@@ -67,11 +67,20 @@ function block(): Log {
   return log;
 }
 
+/** A verifier key as text, of any algorithm and length, with the key id that fits it. */
+function vkeyOf(name: string, algorithm: number, publicKey: Uint8Array): string {
+  const id = sha256(concatBytes(utf8Encode(name), Uint8Array.of(10, 1), publicKey)).subarray(0, 4);
+  const hex = [...id].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return `${name}+${hex}+${base64Encode(concatBytes(Uint8Array.of(algorithm), publicKey))}`;
+}
+
 function configuration(): Log {
   const log = new Log('Malformed configurations', 'Order and repeats in every list, bounds of every number, starts of what is no source, empty and overlapping voids, keys.');
   log.genesis();
   const [first, second] = BODY.workerKeys.map(({ vkey }) => `worker-key ${vkey}\n`) as [string, string];
   const source = 'source orders\n';
+  const { publicKey } = keyOf('x').verifier;
+  const keyed = (vkey: string): [string, string] => [second, `${second}worker-key ${vkey}\n`];
   spoil(log, log.configurationText(), ledgerKey, [
     ...numbers('version', 1n), ...numbers('partitions-max', 8n), ...numbers('pending-max', 16n), ...numbers('rules', 1n),
     ['rules 1\n', 'rules 0\n'], ['partitions-max 8\n', 'partitions-max 0\n'], ['partitions-max 8\n', 'partitions-max 65537\n'],
@@ -80,6 +89,8 @@ function configuration(): Log {
     [first + second, second + first], [second, second + second], [second, `${second}worker-key ${keyOf('x').verifier.vkey.slice(0, -4)}AAA=\n`],
     [second, 'worker-key worker-2\n'], [second, `worker-key ${BODY.workerKeys[1]?.vkey.replace('+', ' +')}\n`],
     [second, second.replace(/\+(.)/, (_all, digit: string) => `+${digit === 'a' ? 'b' : 'a'}`)], [second, second.replace('AS', 'AQ').replace(/\+A/, '+C')],
+    keyed(vkeyOf('x', 1, concatBytes(publicKey, Uint8Array.of(0)))), keyed(vkeyOf('x', 1, publicKey.subarray(1))), keyed(vkeyOf('x', 2, publicKey)),
+    keyed(keyOf('x').verifier.vkey.replace(/\+[^+]*/, (id) => id.toUpperCase())), keyed(vkeyOf('x\u00a0', 1, publicKey)),
     [source, `${source}source orders\n`], [source, `${source}source a\n`], [source, 'source or ders\n'], [source, 'source ..\n'], [source, 'source \n'],
     [/$/, 'start returns 0 0 5\n'], [/$/, 'start orders 0 0 5\nstart orders 0 0 5\n'], [/$/, 'start orders 1 0 5\nstart orders 0 0 5\n'],
     [/$/, 'start orders 65536 0 5\n'], [/$/, 'start orders 0 0 05\n'], [/$/, 'start orders 0 0\n'], [/$/, 'start orders 0 9223372036854775808 5\n'],

@@ -25,6 +25,11 @@ function signatures(): Log {
   const cosigners = Array.from({ length: 16 }, (_, i) => lineOf(checkpoint, keyOf(`witness-${i}`)));
   log.put(noteOf(checkpoint, [...cosigners.slice(1), lineOf(checkpoint, checkpointKey)]), 'consistent');
   log.put(noteOf(checkpoint, [...cosigners, lineOf(checkpoint, checkpointKey)]), 'malformed');
+  for (const name of ['a+b', 'a\u00a0b', 'a\u2028b', '']) {
+    log.put(noteOf(checkpoint, [lineOf(checkpoint, checkpointKey), `\u2014 ${name} AAAAAAAA`]), 'malformed');
+  }
+  log.put(noteOf(checkpoint, [lineOf(checkpoint, checkpointKey), '\u2014 \u00e9\u{1f600} AAAAAAA=']), 'consistent');
+  log.put(noteOf(checkpoint, [lineOf(checkpoint, checkpointKey), '\u2014 cosigner AAAAAA==']), 'malformed');
   log.put(noteOf(text, [line]), 'claim');
   return log;
 }
@@ -40,7 +45,7 @@ function bytes(): Log {
     note.replace('epoch', '\tepoch'), note.replace('— ', '- '), note.replace('— ', '—  '), note.replace(/=\n$/, '\n'),
     note.replace(/.\n$/, '!\n'), note.replace(/\n$/, ' \n'), note.replace(/ ([^ ]*)\n$/, ' AAAA\n'), `\uFEFF${note}`,
     note.replace('alice ', 'alice+'), note.replace('— alice ', '— al ice '), note.replace('epoch', '\u0000epoch'),
-    note + note,
+    note + note, `${note.slice(0, -1)}x`,
   ];
   for (const text of bad) log.put(text, text.includes('\r') ? 'unknown-kind' : 'malformed');
   log.put(concatBytes(utf8Encode(note.slice(0, -1)), Uint8Array.of(0xff, 0x0a)), 'malformed');
