@@ -1,5 +1,7 @@
 /** A broker of this file's own goes away and comes back. */
-import { isPlaitError, logPosition, offset } from '@plait/core';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isPlaitError, logPosition, offset, type Payload } from '@plait/core';
 import { openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
 import { launch, type Services } from '@plait/launcher';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +15,7 @@ let harness: Harness;
 beforeAll(async () => {
   services = await launch({ redis: false, mode: 'processes' });
   kafka = { brokers: services.bootstrapServers.split(',') };
+  harness = new Harness(kafka);
 });
 afterAll(async () => {
   await services.stop();
@@ -28,7 +31,6 @@ const unavailable = async (call: () => Promise<unknown>): Promise<boolean> => (a
 
 describe('an outage', () => {
   it('of the broker is `unavailable` or `unknown`, and readers go on where they were', async () => {
-    harness = new Harness(kafka);
     const topic = await harness.makeTopic(1);
     const log = uniqueName('log');
     await (await harness.admin()).createTopics({ waitForLeaders: true, topics: [{ topic: log, numPartitions: 1, replicationFactor: 1 }] });
@@ -54,8 +56,10 @@ describe('an outage', () => {
     await services.kafka?.kill('SIGKILL');
     await expect.poll(() => codeOf(appender.append(value)), { timeout: 5_000 }).toBe('unavailable');
     await expect.poll(() => codeOf(reader.end()), { timeout: 5_000 }).toBe('unavailable');
-    await expect.poll(async () => await unavailable(() => reader.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true);
-    await expect.poll(async () => await unavailable(() => source.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true);
+    await Promise.all([
+      expect.poll(async () => await unavailable(() => reader.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true),
+      expect.poll(async () => await unavailable(() => source.poll({ maxWaitMs: 500 })), { timeout: 10_000 }).toBe(true),
+    ]);
 
     await services.kafka?.start();
     await expect.poll(() => codeOf(appender.append(Buffer.from('after'))), { timeout: 20_000 }).toBeUndefined();
@@ -72,5 +76,40 @@ describe('an outage', () => {
     expect(offsets).toEqual([1n]);
     expect(reader.position()).toBe(await reader.end());
     await Promise.all([source.close(), reader.close(), appender.close()]);
+  });
+
+  it('of the disk, a damaged batch, is `invalid`, while other partitions go on', async () => {
+    const topic = await harness.makeTopic(2);
+    const record: Payload = { key: null, value: Buffer.from('v'), headers: [] };
+    for (const partition of [0, 0, 1]) await harness.produce({ topic, partition }, [record]);
+    // Stopped in good order, Kafka does not look at its segments when it starts again.
+    await services.kafka?.stop();
+    const file = join(services.kafka?.dataDir ?? '', '1', `${topic}-0`, '00000000000000000000.log');
+    const segment = await readFile(file);
+    const secondBatch = 12 + segment.readInt32BE(8);
+    // The length of its only record, now beyond the batch.
+    segment.writeUInt8(0x7e, secondBatch + 61);
+    await writeFile(file, segment);
+    await services.kafka?.start();
+
+    const source = await openSourceReader({ kafka });
+    source.seek({ topic, partition: 1 }, offset(0n));
+    source.seek({ topic, partition: 0 }, offset(1n));
+    const other: bigint[] = [];
+    let failure: unknown;
+    for (let i = 0; i < 20 && (failure === undefined || other.length === 0); i++) {
+      try {
+        for (const event of await source.poll({ maxWaitMs: 500 })) {
+          if (event.kind === 'records' && event.partition === 1) other.push(...event.records.map((one) => one.offset));
+        }
+      } catch (error) {
+        failure = error;
+      }
+    }
+    expect(failure).toMatchObject({ code: 'invalid', details: { topic, partition: 0, offset: '1' } });
+    expect(other).toEqual([0n]);
+    // Silent until sought again.
+    expect(await source.poll({ maxWaitMs: 300 })).toEqual([]);
+    await source.close();
   });
 });
