@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { CheckpointVerdict, IgnoreReason, MessageKind, SegmentReason } from '@plait/core';
 import { describe, expect, it } from 'vitest';
 import { replay, type History } from './histories/format.ts';
+import { ignored, ofCheckpoints, ofSegments } from './histories/reasons.ts';
 
 const folder = new URL('./histories/', import.meta.url);
 const histories = new Map(
@@ -10,43 +10,6 @@ const histories = new Map(
   ]),
 );
 const steps = [...histories.values()].flatMap(({ messages }) => messages);
-
-/** For every reason, the kinds of messages that must be seen ignored for it. A new reason does not compile without. */
-const ignored: Record<IgnoreReason, readonly (MessageKind | 'unknown')[]> = {
-  'too-large': ['unknown'],
-  malformed: ['genesis', 'configuration', 'claim', 'report', 'block', 'snapshot', 'unknown'],
-  'unknown-kind': ['unknown'],
-  'other-origin': ['genesis', 'configuration', 'claim', 'report', 'block', 'snapshot', 'checkpoint'],
-  'other-ledger': ['configuration', 'claim', 'report', 'block', 'snapshot'],
-  'before-genesis': ['configuration', 'claim', 'report', 'snapshot', 'checkpoint'],
-  'second-genesis': ['genesis'],
-  version: ['configuration'],
-  previous: ['configuration'],
-  voids: ['configuration'],
-  generation: ['configuration'],
-  epoch: ['claim'],
-  follows: ['claim'],
-  'unknown-key': ['configuration', 'claim', 'report', 'block', 'checkpoint'],
-  'bad-signature': ['configuration', 'claim', 'report', 'block', 'checkpoint'],
-  'report-too-large': ['report'],
-  'no-leader': ['block'],
-  'other-claim': ['block'],
-  'other-configuration': ['block'],
-  height: ['block'],
-  'first-seq': ['block'],
-  cut: ['block'],
-  time: ['block'],
-  history: ['block'],
-  content: ['block'],
-  state: ['block'],
-};
-
-const ofSegments: Record<SegmentReason | 'accepted', true> = {
-  accepted: true, 'unknown-source': true, generation: true, duplicate: true, equivocation: true, 'not-at-end': true,
-  range: true, 'too-many-records': true, full: true, 'loss-not-allowed': true,
-};
-
-const ofCheckpoints: Record<CheckpointVerdict, true> = { consistent: true, older: true, contradicts: true };
 
 describe('golden histories', () => {
   it('are at least 40, of distinct titles', () => {

@@ -9,6 +9,7 @@ import type { Log } from './builder.ts';
 import { blocks } from './scenarios-block.ts';
 import { claims } from './scenarios-claim.ts';
 import { configurations } from './scenarios-configuration.ts';
+import { examples } from './scenarios-example.ts';
 import { malformed } from './scenarios-malformed.ts';
 import { notes } from './scenarios-note.ts';
 import { reports } from './scenarios-report.ts';
@@ -16,7 +17,7 @@ import { states } from './scenarios-state.ts';
 
 const renew = process.argv.includes('--renew');
 const scenarios: Record<string, () => Log> = {
-  ...notes, ...malformed, ...configurations, ...claims, ...reports, ...blocks, ...states,
+  ...examples, ...notes, ...malformed, ...configurations, ...claims, ...reports, ...blocks, ...states,
 };
 const here = new URL('./', import.meta.url);
 let [written, kept, refused] = [0, 0, 0];
