@@ -11,51 +11,10 @@ import type { TopicPartition } from '@plait/core';
 import { PlaitError } from '@plait/core';
 import { isRefusal, KAFKA, readError, reason } from './errors.ts';
 import type { FetchedPartition } from './fetch-response.ts';
-import type { AbortedTransaction } from './internals.ts';
+import { costOf, Source, undecodable } from './fetch-source.ts';
+import type { Arrival, FetchLimits, Taken } from './fetch-source.ts';
 import { extentOf } from './record-sets.ts';
 import type { Lane, Wire } from './wire.ts';
-
-export interface FetchLimits {
-  /** A partition with this many bytes fetched and not taken is left out until some are taken. */
-  readonly bufferBytesMax: number;
-  /** Of one response. A single larger batch still comes (KIP-74). */
-  readonly responseBytesMax: number;
-  /** Of one partition in one response, likewise. */
-  readonly partitionBytesMax: number;
-}
-
-/** Whole batches of one partition, not decoded. */
-export interface Chunk {
-  readonly kind: 'chunk';
-  readonly firstOffset: bigint;
-  readonly nextOffset: bigint;
-  readonly bytes: Buffer;
-  readonly aborted: readonly AbortedTransaction[];
-}
-
-export interface OutOfRange {
-  readonly kind: 'out-of-range';
-  readonly offset: bigint;
-  readonly logStart: bigint;
-  readonly end: bigint;
-}
-
-/** Reading the partition failed for good: nothing comes of it until the next seek. */
-export interface Failed {
-  readonly kind: 'failed';
-  readonly error: PlaitError;
-}
-
-export type Arrival = Chunk | OutOfRange | Failed;
-
-/** One arrival, and whether its partition has been sought or dropped since (asked when it is handed on). */
-export interface Taken {
-  readonly source: TopicPartition;
-  readonly arrival: Arrival;
-  readonly isStale: () => boolean;
-  /** Puts it back in front of what is queued. */
-  readonly putBack: () => void;
-}
 
 /** How long a broker may hold a request back when there is nothing to read. Also bounds how long a lane stays apart. */
 const IDLE_WAIT_MS = { 'fetch-0': 500, 'fetch-1': 50 } as const;
@@ -66,38 +25,8 @@ const SILENCE_MS = 2_000;
 const BACKOFF_MS = { first: 50, max: 1_000 } as const;
 /** A queued slice keeps its whole response in memory: one smaller than this part of it is copied out. */
 const PINNED_PART = 16;
-/** What a queued chunk costs beside its bytes. */
-const CHUNK_COST_BYTES = 512;
 /** The caller computes without ever waiting if chunks are at hand: let requests and answers through this often. */
 const YIELD_AFTER_MS = 2;
-
-class Source {
-  readonly topic: string;
-  readonly partition: number;
-  /** Grows with every seek; -1 once dropped. */
-  generation: number;
-  next: bigint;
-  queue: Arrival[] = [];
-  bytes = 0;
-  /** Nothing more is fetched until the next seek. */
-  halted = false;
-  /** The leader, if known. */
-  node: number | undefined;
-  retryAtMs = 0;
-  failures = 0;
-  /** Which lanes hold a request for this generation, and since when. */
-  flying = { 'fetch-0': false, 'fetch-1': false };
-  flyingSinceMs = 0;
-  /** Its last answer held only a part of a batch: it must come first next time to get it whole. */
-  starved = false;
-
-  constructor({ topic, partition }: TopicPartition, generation: number, next: bigint) {
-    this.topic = topic;
-    this.partition = partition;
-    this.generation = generation;
-    this.next = next;
-  }
-}
 
 interface Asked {
   readonly source: Source;
@@ -443,15 +372,4 @@ export class FetchLoop {
     const has = waiter.only === undefined ? this.#ready.size > 0 : (this.#sources.get(waiter.only)?.queue.length ?? 0) > 0;
     if (has) setImmediate(waiter.resolve);
   }
-}
-
-function costOf(arrival: Arrival): number {
-  return CHUNK_COST_BYTES + (arrival.kind === 'chunk' ? arrival.bytes.length : 0);
-}
-
-/** The `invalid` error of a batch that cannot be read. */
-export function undecodable({ topic, partition }: TopicPartition, offset: bigint, why: string): PlaitError {
-  return new PlaitError('invalid', `${topic}-${partition}: the stored batch at offset ${offset} cannot be decoded: ${why}`, {
-    details: { topic, partition, offset: offset.toString() },
-  });
 }

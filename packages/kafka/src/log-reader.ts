@@ -4,8 +4,9 @@ import type { LogPosition, Offset } from '@plait/core';
 import type { LogMessage, LogReader } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { KAFKA, readError, reason } from './errors.ts';
-import { FetchLoop, undecodable } from './fetch-loop.ts';
-import type { Arrival, FetchLimits } from './fetch-loop.ts';
+import { FetchLoop } from './fetch-loop.ts';
+import { undecodable } from './fetch-source.ts';
+import type { Arrival, FetchLimits } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
 import { Wire } from './wire.ts';
 

@@ -4,8 +4,9 @@ import type { Offset, TopicPartition } from '@plait/core';
 import type { SourceEvent, SourceReader, SourceRecord } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { reason } from './errors.ts';
-import { FetchLoop, undecodable } from './fetch-loop.ts';
-import type { FetchLimits, Taken } from './fetch-loop.ts';
+import { FetchLoop } from './fetch-loop.ts';
+import { undecodable } from './fetch-source.ts';
+import type { FetchLimits, Taken } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
 import { Wire } from './wire.ts';
 

@@ -1,0 +1,89 @@
+/** What the fetch loop keeps of each partition, and what it hands on. */
+import { PlaitError } from '@plait/core';
+import type { TopicPartition } from '@plait/core';
+import type { AbortedTransaction } from './internals.ts';
+
+export interface FetchLimits {
+  /** A partition with this many bytes fetched and not taken is left out until some are taken. */
+  readonly bufferBytesMax: number;
+  /** Of one response. A single larger batch still comes (KIP-74). */
+  readonly responseBytesMax: number;
+  /** Of one partition in one response, likewise. */
+  readonly partitionBytesMax: number;
+}
+
+/** Whole batches of one partition, not decoded. */
+export interface Chunk {
+  readonly kind: 'chunk';
+  readonly firstOffset: bigint;
+  readonly nextOffset: bigint;
+  readonly bytes: Buffer;
+  readonly aborted: readonly AbortedTransaction[];
+}
+
+export interface OutOfRange {
+  readonly kind: 'out-of-range';
+  readonly offset: bigint;
+  readonly logStart: bigint;
+  readonly end: bigint;
+}
+
+/** Reading the partition failed for good: nothing comes of it until the next seek. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly error: PlaitError;
+}
+
+export type Arrival = Chunk | OutOfRange | Failed;
+
+/** One arrival, and whether its partition has been sought or dropped since (asked when it is handed on). */
+export interface Taken {
+  readonly source: TopicPartition;
+  readonly arrival: Arrival;
+  readonly isStale: () => boolean;
+  /** Puts it back in front of what is queued. */
+  readonly putBack: () => void;
+}
+
+/** What a queued chunk costs beside its bytes. */
+const CHUNK_COST_BYTES = 512;
+/** One partition that is fetched, from one seek to the next. Only the fetch loop changes it. */
+export class Source {
+  readonly topic: string;
+  readonly partition: number;
+  /** Grows with every seek; -1 once dropped. */
+  generation: number;
+  next: bigint;
+  queue: Arrival[] = [];
+  bytes = 0;
+  /** Nothing more is fetched until the next seek. */
+  halted = false;
+  /** The leader, if known. */
+  node: number | undefined;
+  retryAtMs = 0;
+  failures = 0;
+  /** Which lanes hold a request for this generation, and since when. */
+  flying = { 'fetch-0': false, 'fetch-1': false };
+  flyingSinceMs = 0;
+  /** Its last answer held only a part of a batch: it must come first next time to get it whole. */
+  starved = false;
+
+  constructor({ topic, partition }: TopicPartition, generation: number, next: bigint) {
+    this.topic = topic;
+    this.partition = partition;
+    this.generation = generation;
+    this.next = next;
+  }
+}
+
+/** How much of a partition's bound an arrival takes up. */
+export function costOf(arrival: Arrival): number {
+  return CHUNK_COST_BYTES + (arrival.kind === 'chunk' ? arrival.bytes.length : 0);
+}
+
+/** The `invalid` error of a batch that cannot be read. */
+export function undecodable({ topic, partition }: TopicPartition, offset: bigint, why: string): PlaitError {
+  return new PlaitError('invalid', `${topic}-${partition}: the stored batch at offset ${offset} cannot be decoded: ${why}`, {
+    details: { topic, partition, offset: offset.toString() },
+  });
+}
