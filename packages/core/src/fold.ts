@@ -168,11 +168,12 @@ function applyConfiguration(
 
   if (body.version !== configuration.version + 1n) return ignored('version');
   if (body.previous !== configuration.hash) return ignored('previous');
-  if (body.kind === 'configuration' && !repeatsVoids(configuration.body.voids, body.voids)) return ignored('voids');
-  if (body.kind === 'configuration' && !body.starts.every((start) => mayStart(state, start))) return ignored('generation');
   const signer = signerAmong([state.ledgerKey], note, verify);
   if (typeof signer === 'string') return ignored(signer);
   if (body.kind === 'unknown-rules') throw unknownRules(body);
+  // Behind the signature: they take up to 4,096 hashes.
+  if (!repeatsVoids(configuration.body.voids, body.voids)) return ignored('voids');
+  if (!body.starts.every((start) => mayStart(state, start))) return ignored('generation');
 
   const hash = messageHash(note.text);
   const next: LedgerState = {

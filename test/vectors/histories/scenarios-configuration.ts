@@ -123,6 +123,9 @@ function voids(): Log {
   log.genesis().claim();
   log.extend({ records: 4 });
   log.configure({ voids: [voidRange(0, 0n, 4n)] });
+  const restart = [start(0, 9n)];
+  log.configure({ voids: [] }, 'unknown-key', mallory);
+  log.configure({ voids: [], starts: restart }, 'voids');
   log.configure({ voids: [] }, 'voids');
   log.configure({ voids: [voidRange(0, 0n, 5n)] }, 'voids');
   log.configure({ voids: [voidRange(0, 0n, 2n), voidRange(0, 2n, 4n)] }, 'voids');

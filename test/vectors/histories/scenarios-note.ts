@@ -1,5 +1,5 @@
 /** Histories of what stands around a message: size, bytes, signature lines, origin and ledger. */
-import { formatBlock, formatClaim, formatConfiguration, makeSnapshots, encodeState, stateAt, utf8Encode, concatBytes, logPosition } from '@plait/core';
+import { formatBlock, formatClaim, formatConfiguration, generation, offset, makeSnapshots, encodeState, stateAt, utf8Encode, concatBytes, logPosition } from '@plait/core';
 import { alice, forged, keyOf, ledgerKey, lineOf, Log, noteOf, ORIGIN, signed, worker1, checkpointKey, OTHER } from './builder.ts';
 
 function tooLarge(): Log {
@@ -108,6 +108,9 @@ function order(): Log {
   log.claim(stranger, 'follows', { follows: OTHER });
   log.configure({ version: 7n, previous: OTHER, partitionsMax: 1 }, 'version', stranger);
   log.configure({ previous: OTHER }, 'previous', stranger);
+  const restart = { topic: 'orders', partition: 0, generation: generation(5n), offset: offset(0n) };
+  log.configure({ starts: [restart] }, 'unknown-key', stranger);
+  log.configure({ starts: [restart] }, 'generation');
   log.extend({ partition: 9, topic: 'returns', loss: true }, 'unknown-source');
   log.extend({ partition: 9, loss: true, records: 0 }, 'full');
   log.extend({ loss: true, records: 0 }, 'range');
