@@ -78,11 +78,13 @@ function restartLines(from: ChainEnd, to: ChainEnd): string[] {
 }
 
 /**
- * The state after the message at `cut`, told from a later one. `cut` must be at least `state.tip` and at most
- * `state.position`: since the tip only chains have moved, by segments that are still pending.
+ * The state after all messages at positions up to `cut`, told from a later one, with `cut` as its position. `cut` must be
+ * at least `state.tip`: since then only chains have moved, by segments that are still pending. Above `state.position` it
+ * is that of a log with no message in between: a leader may cut where there is none, and every reader, whatever state
+ * it started from, must tell the same.
  */
 export function stateAt(state: LedgerState, cut: LogPosition): LedgerState {
-  invariant(cut >= state.tip && cut <= state.position, `state at ${cut} cannot be told from ${state.tip} … ${state.position}`);
+  invariant(cut >= state.tip, `state at ${cut} cannot be told from ${state.tip} … ${state.position}`);
   let pending = 0;
   const chains = mapChains(state.chains, (chain) => {
     const before = chain.pending.filter(({ position }) => position <= cut);

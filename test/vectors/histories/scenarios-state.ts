@@ -103,6 +103,24 @@ function stateBelowTip(): Log {
   return log;
 }
 
+function stateInGap(): Log {
+  const log = three('A state as of a cut where no message is', 'Positions may have gaps, and a cut may lie in one, even behind the last message. The state is that of all messages below, with the cut as its position: so a reader that started from such a state, and one that folded all, tell the same.');
+  log.extend();
+  const { state: before } = log.header({ withState: true });
+  log.skip(4);
+  const cut = logPosition(log.next - 1n);
+  log.block('state', { change: { cut, ...(before === undefined ? {} : { state: before }) } });
+  const inGap = logPosition(log.state.position + 2n);
+  log.skip(3);
+  log.block('block', { change: { cut: inGap, state: commitState(encodeState(stateAt(log.state, inGap))) } });
+  log.skip(2);
+  log.extend({ partition: 1 });
+  log.block('block', { cut: log.state.position - 1n, withState: true });
+  log.skip(3);
+  log.block('block', { change: { cut: logPosition(log.next - 1n) } });
+  return log;
+}
+
 function snapshots(): Log {
   const log = three('Snapshots', 'Nobody signs them and the fold does not judge them: right, of another height, of nonsense, they are only noted.');
   log.extend();
@@ -126,5 +144,6 @@ export const states = {
   'state-header': state,
   'state-with-pending': stateWithPending,
   'state-cut-below-tip': stateBelowTip,
+  'state-cut-in-gap': stateInGap,
   snapshots,
 };
