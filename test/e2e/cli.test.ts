@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { formatCheckpoint, makeSignerKey, parseSignerKey, signNote } from '@plait/core';
+import {
+  formatCheckpoint, formatConfiguration, generation, index, makeSignerKey, parseSignerKey, signNote, type Configuration, type SignerKey,
+} from '@plait/core';
 import { openLedger, readLedgerFile, type LedgerStatus } from '@plait/ledger';
 import { programArguments, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, uniqueName } from '../global/services.ts';
@@ -260,6 +262,14 @@ describe('a ledger whose past changes', () => {
     expect(replaced.stderr).toContain('differs from what was hashed');
     expect(replaced.stderr).toMatch(/firstOffset=0 .*firstSeq=0/);
 
+    // The way out: the ledger key declares the range void.
+    await produce(log, [{ key: null, value: Buffer.from(await voidingNote(folder, topic)) }]);
+    const voided = await plait('read', '-o', 'jsonl', '--ledger', folder);
+    expect(voided.code, voided.stderr).toBe(0);
+    const entries = voided.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { kind: string; seq: string; nextSeq: string });
+    expect(entries.map(({ kind }) => kind)).toEqual(entries.map(() => 'void'));
+    expect({ first: entries[0]?.seq, next: entries.at(-1)?.nextSeq }).toEqual({ first: '0', next: '10' });
+
     const key = parseSignerKey((await readFile(join(folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
     const { origin } = await readLedgerFile(join(folder, 'ledger.json'));
     const root = (await readFile(join(folder, 'keys', 'worker.key'))).subarray(0, 32).toString('base64');
@@ -268,6 +278,54 @@ describe('a ledger whose past changes', () => {
     expect((await plait('status', '--ledger', folder)).code).toBe(12);
     await remove(folder);
   });
+});
+
+/** A configuration that keeps everything and declares the topic's first ten records void, signed by the ledger key. */
+async function voidingNote(folder: string, topic: string): Promise<Uint8Array> {
+  const { origin } = await readLedgerFile(join(folder, 'ledger.json'));
+  const keyOf = async (role: string): Promise<SignerKey> => parseSignerKey((await readFile(join(folder, 'keys', `${role}.key`), 'utf8')).trimEnd());
+  await using ledger = await openLedger({ ...(await readLedgerFile(join(folder, 'ledger.json'))), bootstrapServers: bootstrapServers() });
+  const { ledgerId } = await ledger.status();
+  const configuration: Configuration = {
+    kind: 'configuration', origin, ledgerId, version: 1n, previous: ledgerId, rules: 1, onLoss: 'stop', partitionsMax: 1_024, pendingMax: 256,
+    checkpointKeys: [(await keyOf('checkpoint')).verifier], coordinatorKeys: [(await keyOf('coordinator')).verifier],
+    workerKeys: [(await keyOf('worker')).verifier], sources: [topic], starts: [],
+    voids: [{ topic, partition: 0, generation: generation(0n), firstIndex: index(0n), nextIndex: index(10n) }],
+  };
+  return signNote(formatConfiguration(configuration), await keyOf('ledger'));
+}
+
+function childrenIn(stdout: string): number[] {
+  return Array.from(stdout.matchAll(/process (\d+),/g), (match) => Number(match[1]));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+test('dev runs everything, goes on with its ledger, and leaves no process behind, however it ends', async () => {
+  const topic = uniqueName('dev');
+  const folder = await newFolder();
+  for (const [round, signal] of (['SIGINT', 'SIGKILL'] as const).entries()) {
+    const dev = start(['dev', '--topic', topic, '--partitions', '2', '--ledger', folder]);
+    await eventually(() => dev.stdout().includes('Ctrl-C ends everything') || dev.child.exitCode !== null);
+    const pids = childrenIn(dev.stdout());
+    expect(pids).toHaveLength(2);
+    expect(pids.map(isRunning)).toEqual([true, true]);
+    await produce(topic, [{ key: 'k', value: `round ${round}` }]);
+    await eventually(async () => (await statusOf(folder)).nextSeq === String(round + 1));
+    dev.child.kill(signal);
+    const { code, stderr } = await dev.ended;
+    expect(code, stderr).toBe(signal === 'SIGINT' ? 0 : null);
+    await eventually(() => !pids.some(isRunning));
+  }
+  const other = await plait('dev', '--topic', 'something-else', '--ledger', folder);
+  expect({ code: other.code, stderr: other.stderr }).toEqual({ code: 1, stderr: expect.stringContaining(`orders ${topic} and not something-else`) as string });
+  await remove(folder);
 });
 
 describe('what cannot work says why', () => {

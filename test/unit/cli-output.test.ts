@@ -105,7 +105,7 @@ function never(): never {
 
 test('status as text and as JSON', () => {
   const status: LedgerStatus = {
-    origin: 'example.com/orders', ledgerId: 'abc=' as Hash, log: { topic: 'orders.plait', end: 9n as never }, configuration: 0n, epoch: 2n as never,
+    origin: 'example.com/orders', ledgerId: 'abc=' as Hash, log: { topic: 'orders.plait', end: 9n as never }, configuration: 0n, sources: ['orders'], epoch: 2n as never,
     leader: undefined, height: height(1n), nextSeq: seq(12n), lastBlock: { height: height(0n), timeMs: 1n, ageMs: 90_000 },
     partitions: [{
       topic: 'orders', partition: 0, generation: generation(0n), logStart: offset(0n), end: offset(2n ** 60n), reported: offset(12n),

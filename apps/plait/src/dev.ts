@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { isPlaitError, parseTopic, PlaitError } from '@plait/core';
 import { createKafka, topicOffsets, type KafkaOptions } from '@plait/kafka';
+import { openLedger } from '@plait/ledger';
 import { launch, type Services } from '@plait/launcher';
 import { exists, ledgerFilePath, loadLedger } from './keys.ts';
 import { initLedger, makePlan } from './init.ts';
@@ -26,7 +27,7 @@ const PARTITIONS_DEFAULT = 6;
 const PARTITIONS_MAX = 1_000;
 
 interface DevOptions extends CommonOptions {
-  readonly topic: readonly string[];
+  readonly topic?: readonly string[];
   readonly partitions: number;
   readonly dataDir?: string;
 }
@@ -36,7 +37,7 @@ export function devCommand(): Command {
   return new Command('dev')
     .summary('run Kafka, Redis, a worker and a coordinator here')
     .description('Starts Kafka and Redis, creates topics and a ledger that are not there yet, and runs a worker and a coordinator until Ctrl-C.')
-    .option('--topic <topic...>', 'source topics; made if they are not there', ['orders'])
+    .option('--topic <topic...>', 'source topics; made if they are not there (default: those of the ledger, or orders)')
     .option('--partitions <n>', 'partitions of topics that are made', countArgument(1, PARTITIONS_MAX), PARTITIONS_DEFAULT)
     .option('--data-dir <folder>', 'folder for the data of Kafka and the logs (default: data in the ledger\'s folder)')
     .addOption(ledgerOption())
@@ -55,15 +56,29 @@ async function runDev(options: DevOptions, log: Log, signal: AbortSignal): Promi
   try {
     await using services = await launch({ dataDir, signal, onProgress: (line) => log.info({ event: 'launch' }, line) });
     const kafka = kafkaOptions({ bootstrapServer: services.bootstrapServers }, log);
-    const topics = options.topic.map((topic) => optionValue('--topic', () => parseTopic(topic)));
-    await ensureTopics(kafka, topics, options.partitions, log);
-    if (!(await exists(ledgerFilePath(folder)))) {
-      await initLedger(makePlan(topics as [string, ...string[]]), { folder, kafka, log });
-    }
+    await ensureLedger(options, { folder, kafka, log });
     await runRoles({ services, folder, dataDir, log, signal });
   } catch (error) {
     if (signal.aborted && !isPlaitError(error)) return;
     throw error;
+  }
+}
+
+/** Goes on with the folder's ledger, or makes one, topics included. Throws `config` if it is not over the topics asked for. */
+async function ensureLedger(options: DevOptions, context: { folder: string; kafka: KafkaOptions; log: Log }): Promise<void> {
+  const { folder, kafka, log } = context;
+  if (!(await exists(ledgerFilePath(folder)))) {
+    const topics = (options.topic ?? ['orders']).map((topic) => optionValue('--topic', () => parseTopic(topic)));
+    await ensureTopics(kafka, topics, options.partitions, log);
+    await initLedger(makePlan(topics as [string, ...string[]]), context);
+    return;
+  }
+  const { brokers, ...rest } = kafka;
+  await using ledger = await openLedger({ ...(await loadLedger(folder)), bootstrapServers: brokers, kafka: rest });
+  const { sources } = await ledger.status();
+  const others = (options.topic ?? []).filter((topic) => !sources.includes(topic));
+  if (others.length > 0) {
+    throw new PlaitError('config', `--topic: the ledger in ${folder} orders ${sources.join(', ')} and not ${others.join(', ')}: name another folder with --ledger`);
   }
 }
 

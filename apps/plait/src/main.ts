@@ -1,6 +1,8 @@
 /** The one program. */
 import { Command, CommanderError } from 'commander';
 import { coordinatorCommand } from './coordinator.ts';
+import { demoCommand } from './demo.ts';
+import { demoReaderCommand } from './demo-reader.ts';
 import { devCommand } from './dev.ts';
 import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
 import { initCommand } from './init.ts';
@@ -26,8 +28,9 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), devCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
+  plait.addCommand(demoReaderCommand(), { hidden: true });
   // Commands made on their own do not take these over.
   for (const command of [plait, ...commands]) command.exitOverride();
   return plait;
@@ -49,6 +52,12 @@ async function main(): Promise<number> {
 // A closed pipe is no failure: whoever writes more learns it from its own write.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
+});
+
+// Nothing of ours is thrown past its caller: what comes here is a bug.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`plait: ${explain(error)}\n`);
+  process.exit(EXIT.bug);
 });
 
 // kafkajs computes one time-out below zero, which Node takes for 1 ms and warns of: noise in logs that programs read.

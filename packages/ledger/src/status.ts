@@ -41,6 +41,8 @@ export interface LedgerStatus {
   readonly log: { readonly topic: string; readonly end: LogPosition };
   /** Version of the configuration in force. */
   readonly configuration: bigint;
+  /** The topics it orders, as of that configuration. */
+  readonly sources: readonly string[];
   readonly epoch: Epoch;
   /** Name of the key that leads; undefined while nobody does. Not proof that its process lives: see `lastBlock`. */
   readonly leader: string | undefined;
@@ -105,7 +107,7 @@ export class LogView {
     }
     return {
       origin: state.origin, ledgerId: state.ledgerId, log: { topic: log, end: this.position },
-      configuration: state.configuration.version, epoch: state.epoch, leader: state.leader?.key.name,
+      configuration: state.configuration.version, sources: state.configuration.body.sources, epoch: state.epoch, leader: state.leader?.key.name,
       height: state.height, nextSeq: state.nextSeq, lastBlock: this.#blockStatus(), partitions,
       ignored: Object.fromEntries([...this.#ignored].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     };
