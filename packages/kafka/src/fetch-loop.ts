@@ -102,6 +102,10 @@ export class FetchLoop {
     if (this.#has(only)) {
       if (performance.now() - this.#yieldedAtMs > YIELD_AFTER_MS) await turnOfEventLoop();
       this.#yieldedAtMs = performance.now();
+    } else if (maxWaitMs === 0) {
+      // Not a timer, which would wait for a millisecond: what has arrived already shall be let in, and nothing more.
+      await turnOfEventLoop();
+      this.#yieldedAtMs = performance.now();
     } else if (!this.#closed) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, maxWaitMs);
