@@ -116,12 +116,14 @@ class Simulation {
 
   /** What each crashed process was waiting for. */
   #crashedIn(): readonly string[] {
-    const calls = new Map<string, string>();
+    const waiting = new Map<string, Set<string>>();
     const hit = new Set<string>();
     for (const { phase, process, label } of this.#scheduler.trace.entries) {
-      if (phase === 'call') calls.set(process, label);
-      const call = calls.get(process);
-      if (phase === 'note' && label === 'crashed' && call !== undefined) hit.add(call);
+      const calls = waiting.get(process) ?? new Set();
+      waiting.set(process, calls);
+      if (phase === 'call') calls.add(label);
+      if (phase === 'answer') calls.delete(label);
+      if (phase === 'note' && label === 'crashed') for (const call of calls) hit.add(call);
     }
     return [...hit];
   }
