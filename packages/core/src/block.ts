@@ -34,6 +34,7 @@ export interface StateCommitment {
   readonly root: Hash;
 }
 
+/** Numbers the segments accepted since the block before it, up to a cut; signed by who leads. */
 export interface BlockHeader {
   readonly kind: 'block';
   readonly origin: string;

@@ -9,6 +9,7 @@ import { LineReader, parseOrigin, parseUint63 } from './text.ts';
 import { parseHash } from './bytes.ts';
 import type { Hash } from './types.ts';
 
+/** The tree of block headers at one size, for those who remember or publish it. */
 export interface Checkpoint {
   readonly kind: 'checkpoint';
   readonly origin: string;

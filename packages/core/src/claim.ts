@@ -14,6 +14,7 @@ import { LineReader, quote } from './text.ts';
 import { epoch } from './types.ts';
 import type { Epoch, Hash } from './types.ts';
 
+/** A coordinator takes the lead: the first of its epoch that counts does. */
 export interface Claim {
   readonly kind: 'claim';
   readonly origin: string;

@@ -22,6 +22,7 @@ export type SegmentReason =
   | 'unknown-source' | 'generation' | 'duplicate' | 'equivocation' | 'not-at-end' | 'range' | 'too-many-records'
   | 'full' | 'loss-not-allowed';
 
+/** What became of one segment of a report whose signature counts. */
 export type SegmentOutcome =
   | { readonly accepted: true; readonly segment: Segment }
   | { readonly accepted: false; readonly segment: Segment; readonly reason: SegmentReason };

@@ -2,6 +2,7 @@
 import type { VerifierKey } from './keys.ts';
 import { verifyNoteSignature, type Note, type VerifySignature } from './note.ts';
 
+/** Why no key in force signed a note: see {@link signerAmong}. */
 export type SignatureReason = 'unknown-key' | 'bad-signature';
 
 /**

@@ -49,6 +49,7 @@ export type Outcome =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'ignored'; readonly of: MessageKind | 'unknown'; readonly reason: IgnoreReason };
 
+/** How a checkpoint compares with the blocks accepted before it; see {@link Outcome}. */
 export type CheckpointVerdict = 'consistent' | 'older' | 'contradicts';
 
 /** The state after a message, and what became of it. */
@@ -57,6 +58,7 @@ export interface Applied<S extends FoldState = FoldState> {
   readonly outcome: Outcome;
 }
 
+/** What a caller of the fold may bring along. */
 export interface FoldOptions {
   /** How signatures are checked; the strict Ed25519 of this platform unless a test brings a cache. */
   readonly verify?: VerifySignature;

@@ -22,6 +22,7 @@ export type UnknownRules =
   | ({ readonly kind: 'unknown-rules'; readonly of: 'configuration' } & ConfigurationStub)
   | ({ readonly kind: 'unknown-rules'; readonly of: 'genesis' } & Pick<ConfigurationStub, 'origin' | 'rules'>);
 
+/** What a signed message says. */
 export type SignedBody = Genesis | Configuration | Claim | Report | BlockHeader | Checkpoint | UnknownRules;
 
 /** A message as its parser leaves it: well-formed, of a known kind, signature not checked. */

@@ -11,6 +11,7 @@ import { compareSegments, formatSegment, parseSegment, type Segment } from './se
 import { LineReader, requireIncreasing } from './text.ts';
 import type { Hash } from './types.ts';
 
+/** What a worker hashed: new segments of its partitions, signed once. */
 export interface Report {
   readonly kind: 'report';
   readonly origin: string;

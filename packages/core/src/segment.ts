@@ -38,6 +38,7 @@ export interface LossSegment extends Range {
   readonly kind: 'loss';
 }
 
+/** What a chain consists of. */
 export type Segment = RecordSegment | LossSegment;
 
 /** A segment with the seq of its first record, as a block numbers it: `line <firstSeq> <segment>`. */

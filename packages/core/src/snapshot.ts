@@ -21,6 +21,7 @@ import type { Hash, Height } from './types.ts';
 
 const PATH_HASHES_MAX = 64;
 
+/** A part of the state that a header commits to; checked against that header, so it needs no signature. */
 export interface Snapshot {
   readonly kind: 'snapshot';
   readonly origin: string;

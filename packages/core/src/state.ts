@@ -27,6 +27,7 @@ export interface PendingSegment {
   readonly before: ChainEnd;
 }
 
+/** A partition's segments, as far as the fold needs them: the end, and what waits for a block. */
 export interface Chain {
   readonly end: ChainEnd;
   /** In log order. */
@@ -51,6 +52,7 @@ export interface Leader {
   readonly key: VerifierKey;
 }
 
+/** The state of a ledger, from its genesis on. */
 export interface LedgerState {
   readonly kind: 'ledger';
   readonly origin: string;
@@ -87,6 +89,7 @@ export interface EmptyState {
   readonly ledgerKey: VerifierKey;
 }
 
+/** What the fold goes on from. */
 export type FoldState = EmptyState | LedgerState;
 
 /** The state before the first message. Origin and ledger key are pinned: no message can change them. */

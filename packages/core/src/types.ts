@@ -22,12 +22,19 @@ export type Generation = Branded<bigint, 'Generation'>;
 /** A SHA-256 hash as canonical base64 of its 32 bytes (44 characters), so that `===` compares. */
 export type Hash = Branded<string, 'Hash'>;
 
+/** An {@link Offset} of a number; not checked to be in range. */
 export const offset = (n: bigint): Offset => n as Offset;
+/** An {@link Index} of a number; not checked to be in range. */
 export const index = (n: bigint): Index => n as Index;
+/** A {@link Seq} of a number; not checked to be in range. */
 export const seq = (n: bigint): Seq => n as Seq;
+/** A {@link Height} of a number; not checked to be in range. */
 export const height = (n: bigint): Height => n as Height;
+/** An {@link Epoch} of a number; not checked to be in range. */
 export const epoch = (n: bigint): Epoch => n as Epoch;
+/** A {@link LogPosition} of a number; not checked to be in range. */
 export const logPosition = (n: bigint): LogPosition => n as LogPosition;
+/** A {@link Generation} of a number; not checked to be in range. */
 export const generation = (n: bigint): Generation => n as Generation;
 
 /** One partition of a source topic. */

@@ -6,6 +6,7 @@ import { withDeadline } from './deadline.ts';
 import { isRefusal, isSurelyNotAppended, readError, reason } from './errors.ts';
 import { Wire } from './wire.ts';
 
+/** Which log is appended to, and how long an append may take. */
 export interface LogAppenderOptions {
   readonly kafka: KafkaOptions;
   /** A topic of one partition: its partition 0 is appended to. */

@@ -10,6 +10,7 @@ import type { Arrival, FetchLimits } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
 import { Wire } from './wire.ts';
 
+/** Which log is read, and from where. */
 export interface LogReaderOptions {
   readonly kafka: KafkaOptions;
   /** A topic of one partition: its partition 0 is read. */

@@ -13,6 +13,7 @@ import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { isRefused, readError } from './errors.ts';
 
+/** Which group a worker joins. */
 export interface WorkerGroupOptions {
   readonly kafka: KafkaOptions;
   readonly groupId: string;

@@ -10,6 +10,7 @@ import type { FetchLimits, Taken } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
 import { Wire } from './wire.ts';
 
+/** How sources are reached, and how much is fetched ahead. */
 export interface SourceReaderOptions {
   readonly kafka: KafkaOptions;
   /** Bytes of a partition that may lie fetched and not taken, roughly (one response more). Default 2 MiB. */

@@ -108,6 +108,7 @@ export interface VoidEntry extends InBlock {
   readonly segment: Segment;
 }
 
+/** One entry of the global order: told apart by `kind`. */
 export type LedgerEntry = LedgerRecord | LossEntry | VoidEntry;
 
 /** Which seqs are wanted, half-open; without `toSeq` there is no end. */

@@ -15,6 +15,7 @@ export interface Access {
   readonly patienceMs: number;
 }
 
+/** Which part of a ledger is read, and until when. */
 export interface ReadOptions {
   /** First seq that is wanted. Default 0. */
   readonly fromSeq?: bigint;

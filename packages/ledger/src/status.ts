@@ -7,6 +7,7 @@ import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/k
 import type { Follower } from '@plait/roles';
 import { systemClock } from './clock.ts';
 
+/** How far one source partition is reported and sequenced. */
 export interface PartitionStatus {
   readonly topic: string;
   readonly partition: number;
@@ -27,6 +28,7 @@ export interface PartitionStatus {
   readonly worker: string | undefined;
 }
 
+/** The newest block. */
 export interface LastBlock {
   readonly height: Height;
   /** When, as its leader claims, ms since 1970. */
@@ -35,6 +37,7 @@ export interface LastBlock {
   readonly ageMs: number;
 }
 
+/** How a ledger stands at one moment. */
 export interface LedgerStatus {
   readonly origin: string;
   readonly ledgerId: Hash;

@@ -12,6 +12,7 @@ import type { Lock } from 'redlock';
 import { PlaitError } from '@plait/core';
 import type { HeldLease, Lease } from '@plait/roles';
 
+/** Which lease, and how long a grant lasts. */
 export interface LeaseOptions {
   /** `redis://` or `rediss://` URL. */
   readonly url: string;

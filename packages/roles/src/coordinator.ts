@@ -21,6 +21,7 @@ import type { Clock, LogAppender, Random } from './ports.ts';
 import { Takeover } from './takeover.ts';
 import { Throttle } from './throttle.ts';
 
+/** What a coordinator needs. */
 export interface CoordinatorOptions extends FollowerOptions {
   /** A coordinator key; whether it is in force is for the fold to say. */
   readonly key: SignerKey;
@@ -40,6 +41,7 @@ interface Sent {
   sentMs: number;
 }
 
+/** A coordinator of one ledger; run its steps in a loop. */
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #times: RoleTimes;
@@ -62,9 +64,10 @@ export class Coordinator {
     return this.#follower.state;
   }
 
-  /** Whether its own claim is in force, as far as it has read. */
+  /** Whether its own claim is in force, under its own key: anybody can copy a text and sign it with another. */
   get leading(): boolean {
-    return this.#claim !== undefined && this.state?.leader?.claim === this.#claim.hash;
+    const leader = this.state?.leader;
+    return leader !== undefined && leader.claim === this.#claim?.hash && leader.key.vkey === this.#options.key.verifier.vkey;
   }
 
   /** Reads what has arrived, then does at most one thing: claim, seal, or send something again. */
@@ -90,7 +93,7 @@ export class Coordinator {
     const state = this.state;
     if (state === undefined) return;
     this.#takeover.absorb(outcome, state);
-    if (outcome.kind === 'claim' && outcome.hash === this.#claim?.hash) {
+    if (outcome.kind === 'claim' && this.leading) {
       this.#options.observe?.({ event: 'leading', epoch: outcome.claim.epoch });
     } else if (outcome.kind === 'claim' || outcome.kind === 'configuration') {
       await this.#standDown(outcome.kind === 'claim');

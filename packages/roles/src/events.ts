@@ -1,6 +1,7 @@
 /** What roles tell about themselves, for logs, metrics and tests. Nothing that is told changes what they do. */
 import type { LogPosition, Offset, Outcome, TopicPartition } from '@plait/core';
 
+/** One thing that a role tells. */
 export type RoleEvent =
   | { readonly event: 'folded'; readonly position: LogPosition; readonly outcome: Outcome }
   | { readonly event: 'caught-up'; readonly position: LogPosition }
@@ -14,4 +15,5 @@ export type RoleEvent =
   | { readonly event: 'waiting'; readonly why: string }
   | { readonly event: 'alarm'; readonly alarm: string; readonly message: string };
 
+/** Gets what a role tells, in order and synchronously; must not throw. */
 export type Observe = (event: RoleEvent) => void;

@@ -21,6 +21,7 @@ export interface Folded {
   readonly outcome: Outcome;
 }
 
+/** What a role needs to follow a log. */
 export interface FollowerOptions extends Pinned {
   /** At position 0. The follower is its only caller. */
   readonly log: LogReader;
@@ -29,6 +30,7 @@ export interface FollowerOptions extends Pinned {
   readonly verify?: VerifySignature;
 }
 
+/** Reads a log and folds it; one caller at a time. */
 export class Follower {
   readonly #options: FollowerOptions;
   #state: FoldState;
@@ -44,7 +46,7 @@ export class Follower {
     return this.#state.kind === 'ledger' ? this.#state : undefined;
   }
 
-  /** Whether everything below was folded. */
+  /** Everything below it was folded. */
   get position(): LogPosition {
     return this.#options.log.position();
   }

@@ -15,6 +15,7 @@ const EXTENSIONS_PER_TTL = 5;
 const CLOCK_DRIFT = 0.98;
 const MARGIN_MS = 50;
 
+/** What a lease keeper needs. */
 export interface LeaseKeeperOptions {
   readonly lease: Lease;
   readonly clock: Clock;
@@ -22,6 +23,7 @@ export interface LeaseKeeperOptions {
   readonly observe?: Observe;
 }
 
+/** Keeps one lease; run its steps in a loop of their own. */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   #held: { lease: HeldLease; deadlineMs: number } | undefined;

@@ -34,6 +34,7 @@ export interface RoleTimes {
   readonly beyondEndMs: number;
 }
 
+/** What a role takes where it is not told otherwise. */
 export const DEFAULT_TIMES: RoleTimes = {
   cutIntervalMs: 4,
   stallMs: 3_000,

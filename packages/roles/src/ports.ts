@@ -83,6 +83,7 @@ export interface SourceOutOfRange extends TopicPartition {
   readonly end: Offset;
 }
 
+/** What a poll of the sources gives. */
 export type SourceEvent = SourceBatch | SourceOutOfRange;
 
 /**

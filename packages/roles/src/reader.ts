@@ -12,6 +12,7 @@ import { DEFAULT_TIMES, IDLE_WAIT_MS, QUEUED_LINES_MAX, type RoleTimes } from '.
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
+/** What a reader needs. */
 export interface ReaderOptions extends FollowerOptions {
   readonly source: SourceReader;
   readonly clock: Clock;
@@ -38,6 +39,7 @@ export type VerifiedSegment =
   /** Declared unusable by a configuration; its seqs stay, its records are not looked at. */
   | (Numbered & { readonly kind: 'void'; readonly segment: Segment });
 
+/** Reads one ledger in its global order, verified; each step gives at most one segment. */
 export class Reader {
   readonly #options: ReaderOptions;
   readonly #times: RoleTimes;

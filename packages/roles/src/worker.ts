@@ -16,6 +16,7 @@ import { PartitionWork } from './partition-work.ts';
 import type { Clock, LogAppender, Membership, SourceEvent, SourceReader } from './ports.ts';
 import { Throttle } from './throttle.ts';
 
+/** What a worker needs. */
 export interface WorkerOptions extends FollowerOptions {
   /** A worker key; whether it is in force is for the fold to say. */
   readonly key: SignerKey;
@@ -30,6 +31,7 @@ export interface WorkerOptions extends FollowerOptions {
 /** Room that the head of a report and its signature take, in bytes, generously. */
 const REPORT_HEAD_BYTES = 2_048;
 
+/** A worker of one ledger; run its steps in a loop. */
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #times: RoleTimes;

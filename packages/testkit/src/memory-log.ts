@@ -9,6 +9,7 @@ import { Guard } from './guard.ts';
 import type { Prng } from './prng.ts';
 import { isAlive, type Process, type Scheduler, type Wait } from './scheduler.ts';
 
+/** How a log in memory behaves. */
 export interface MemoryLogOptions {
   readonly faults: Faults;
   /** Chance that a position is skipped before a message, as by a transaction marker. Default 0. */

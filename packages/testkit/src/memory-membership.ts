@@ -9,6 +9,7 @@ import { Guard } from './guard.ts';
 import type { Prng } from './prng.ts';
 import { isAlive, type Process, type Scheduler } from './scheduler.ts';
 
+/** How a group in memory behaves. */
 export interface MemoryGroupOptions {
   readonly faults: Faults;
   /** The partitions of a topic that exist now; asked at each rebalance and look-around. */

@@ -80,6 +80,7 @@ type MutableProcess = { -readonly [K in keyof Process]: Process[K] };
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
+/** What decides a run. */
 export interface SchedulerOptions {
   readonly seed: string | number;
   /** Newest entries of the trace that are kept. Default 10,000. */
@@ -88,6 +89,7 @@ export interface SchedulerOptions {
   readonly crashLosesCall?: number;
 }
 
+/** The world of one run. */
 export class Scheduler {
   readonly seed: string;
   /** The root of all randomness; ports and the test take forks of it. */
