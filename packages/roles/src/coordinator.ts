@@ -119,7 +119,11 @@ export class Coordinator {
     if (this.#block === undefined) {
       if (state.pending > 0 && this.#cuts.waitMs(nowMs) === 0) await this.#seal(state, nowMs);
     } else if (nowMs - this.#block.firstSentMs >= this.#times.stallMs) {
-      // Not fenced, and yet not accepted: whatever is wrong, a new claim ends it.
+      // Not fenced, and yet not accepted: whatever is wrong, a new claim ends it. Or it slept, and has not read yet by whom
+      // it is fenced.
+      this.#options.observe?.({
+        event: 'waiting', why: `block ${this.#block.height} was not read back for ${this.#times.stallMs} ms: leading no more, until a new claim`,
+      });
       this.#claim = undefined;
       this.#block = undefined;
     } else {

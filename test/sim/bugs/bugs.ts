@@ -33,24 +33,13 @@ export const BUGS: readonly Bug[] = [
     name: 'act before the own claim is read back',
     edits: [{
       file: 'roles/src/coordinator.ts',
-      from: 'return this.#claim !== undefined && this.state?.leader?.claim === this.#claim.hash;',
-      to: 'return this.#claim !== undefined;',
+      from: 'return leader !== undefined && leader.claim',
+      to: 'if (this.#claim !== undefined) return true; return leader !== undefined && leader.claim',
     }],
   },
   {
     name: 'decide "mine" by key',
-    edits: [
-      {
-        file: 'roles/src/coordinator.ts',
-        from: 'this.state?.leader?.claim === this.#claim.hash;',
-        to: 'this.state?.leader?.key.vkey === this.#options.key.verifier.vkey;',
-      },
-      {
-        file: 'roles/src/coordinator.ts',
-        from: "if (outcome.kind === 'claim' && outcome.hash === this.#claim?.hash) {",
-        to: "if (outcome.kind === 'claim' && this.#claim !== undefined && outcome.key === this.#options.key.name) {",
-      },
-    ],
+    edits: [{ file: 'roles/src/coordinator.ts', from: 'leader.claim === this.#claim?.hash && ', to: 'this.#claim !== undefined && ' }],
   },
   {
     name: 'resume a worker from a committed offset',
