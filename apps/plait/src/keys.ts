@@ -10,7 +10,9 @@ import { dirname, join } from 'node:path';
 import { isPlaitError, makeSignerKey, parseSignerKey, PlaitError, type SignerKey } from '@plait/core';
 import { readLedgerFile, type LedgerFile } from '@plait/ledger';
 
+/** The keys of a ledger, in the order in which they are made. */
 export const KEY_ROLES = ['ledger', 'checkpoint', 'coordinator', 'worker'] as const;
+/** One of {@link KEY_ROLES}. */
 export type KeyRole = (typeof KEY_ROLES)[number];
 
 const KEY_MODE = 0o600;

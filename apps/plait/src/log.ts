@@ -5,9 +5,12 @@ import type { Outcome } from '@plait/core';
 import type { KafkaLog } from '@plait/kafka';
 import type { Observe, RoleEvent } from '@plait/roles';
 
+/** A log as {@link makeLog} makes it. */
 export type Log = Logger;
 
+/** Levels by which logs are filtered, least first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** One of {@link LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDERR = 2;

@@ -4,21 +4,26 @@ import { isPlaitError, parseCount, parseUint63, PlaitError } from '@plait/core';
 import type { KafkaOptions } from '@plait/kafka';
 import { kafkaLog, LOG_LEVELS, type Log, type LogLevel } from './log.ts';
 
+/** What commander gives for the options below. */
 export interface CommonOptions {
   readonly ledger: string;
   readonly logLevel: LogLevel;
   readonly bootstrapServer?: string;
 }
 
+/** `--ledger`, with its default. */
 export const ledgerOption = (): Option =>
   new Option('--ledger <folder>', 'folder of the ledger: ledger.json and keys/').env('PLAIT_LEDGER').default('./plait');
 
+/** `--log-level`, with its default. */
 export const logLevelOption = (): Option =>
   new Option('--log-level <level>', 'least level of what is logged on stderr').choices(LOG_LEVELS).env('PLAIT_LOG_LEVEL').default('info');
 
+/** `--bootstrap-server`; see {@link kafkaOptions}. */
 export const bootstrapOption = (): Option =>
   new Option('--bootstrap-server <host:port,...>', 'Kafka brokers to begin with').env('PLAIT_BOOTSTRAP_SERVERS');
 
+/** `--redis-url`, not checked. */
 export const redisOption = (): Option =>
   new Option('--redis-url <url>', 'Redis that holds the lease: redis://host:port').env('PLAIT_REDIS_URL');
 

@@ -10,6 +10,7 @@ import { WITH_PARENT_VARIABLE } from './stopping.ts';
 /** One line of a role's log: `event` says what happened (see log.ts), `msg` says it to people. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
+/** Which role to start, and where its log goes. */
 export interface SpawnRoleOptions {
   readonly command: 'worker' | 'coordinator';
   /** More arguments: `--ledger`, `--bootstrap-server` and so on. */

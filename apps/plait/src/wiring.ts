@@ -24,6 +24,7 @@ export interface RoleSettings {
   readonly signal: AbortSignal;
 }
 
+/** Options of worker and coordinator. */
 export interface RoleOptions extends CommonOptions {
   readonly key?: string;
 }

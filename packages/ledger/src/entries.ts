@@ -109,6 +109,7 @@ export interface VoidEntry extends InBlock {
 }
 
 /** One entry of the global order: told apart by `kind`. */
+/** What stands at a seq, or at a range of them. */
 export type LedgerEntry = LedgerRecord | LossEntry | VoidEntry;
 
 /** Which seqs are wanted, half-open; without `toSeq` there is no end. */

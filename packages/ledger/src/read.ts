@@ -16,6 +16,7 @@ export interface Access {
 }
 
 /** Which part of a ledger is read, and until when. */
+/** What to read, and for how long. */
 export interface ReadOptions {
   /** First seq that is wanted. Default 0. */
   readonly fromSeq?: bigint;

@@ -8,6 +8,7 @@ import type { Follower } from '@plait/roles';
 import { systemClock } from './clock.ts';
 
 /** How far one source partition is reported and sequenced. */
+/** How far a source partition is reported and sequenced. */
 export interface PartitionStatus {
   readonly topic: string;
   readonly partition: number;
@@ -29,6 +30,7 @@ export interface PartitionStatus {
 }
 
 /** The newest block. */
+/** The newest accepted block. */
 export interface LastBlock {
   readonly height: Height;
   /** When, as its leader claims, ms since 1970. */
@@ -38,6 +40,7 @@ export interface LastBlock {
 }
 
 /** How a ledger stands at one moment. */
+/** How a ledger stands, as of the end of its log. */
 export interface LedgerStatus {
   readonly origin: string;
   readonly ledgerId: Hash;
