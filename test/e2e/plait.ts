@@ -8,6 +8,7 @@ import kafkajs, { type Admin, type Message } from 'kafkajs';
 import { programArguments, spawnRole, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, redisUrl } from '../global/services.ts';
 
+/** How a run of the program ended, and what it printed. */
 export interface Ran {
   readonly code: number | null;
   readonly stdout: string;
