@@ -55,6 +55,7 @@ describe.skipIf(skipped)(skipped ? 'nothing stays (skipped: needs Java 17 on the
     expect(await within(10_000, () => !pids.some(isAlive) && !existsSync(folder))).toBe(true);
   });
 
+  // Elsewhere nothing ends a process with its parent (see keeper.ts).
   it.runIf(process.platform === 'linux')('running when their keeper itself is killed', async () => {
     const { program, pids, folder } = await launchInProgram();
     const parents = execFileSync('ps', ['-o', 'ppid=', '-p', pids.join(',')], { encoding: 'utf8' });

@@ -132,7 +132,7 @@ describe('what is missing is named', () => {
   });
 });
 
-describe.skipIf(java === undefined)('processes', () => {
+describe.skipIf(java === undefined)(java === undefined ? 'processes (skipped: needs Java 17 on the PATH)' : 'processes', () => {
   it('keep address and records when Kafka and Redis are stopped, killed and started again', async () => {
     const services = await launch({ mode: 'processes' });
     const { kafka, redis, bootstrapServers: brokers } = services;
