@@ -5,10 +5,7 @@ import { expect } from 'vitest';
 const SHIFT = Number(process.env['PLAIT_SIM_SEED'] ?? 0);
 
 /** The port calls of the roles, as the memory ports label them; each must have been hit by a crash at some seed. */
-const PORT_CALLS = [
-  'log poll', 'log end', 'append', 'append twice', 'append late', 'append lost', 'append answer lost', 'append unavailable',
-  'source poll', 'subscribe', 'lease acquire', 'lease extend', 'sleep',
-];
+const PORT_CALLS = ['log poll', 'log end', 'append', 'append late', 'source poll', 'subscribe', 'lease acquire', 'lease extend', 'sleep'];
 
 /** Runs `count` seeds from `first` on; prints which, and what they went through. Throws at the first violation. */
 export async function runSeeds(first: number, count: number): Promise<void> {

@@ -45,7 +45,7 @@ export async function* readSegments(access: Access, options: ReadOptions): Async
   const reader = new Reader({ origin, ledgerKey, log, source, clock: systemClock, fromSeq: seq(fromSeq) });
   const end = follow ? undefined : await log.end();
 
-  const step = patient(judging(reader), { patienceMs, ...(signal === undefined ? {} : { signal }) });
+  const step = patient(() => reader.step(), { patienceMs, ...(signal === undefined ? {} : { signal }) });
   let next = fromSeq;
   let until = toSeq;
   let endMet = false;
@@ -62,28 +62,6 @@ export async function* readSegments(access: Access, options: ReadOptions): Async
     next = nextSeqOf(verified);
     yield verified;
   }
-}
-
-/**
- * Steps of the reader, but that no segment is called wrong or gone before the log was read to its end: the newest
- * configuration may have declared it void, and then the next step gives it at once. Else what was found first is thrown.
- */
-function judging(reader: Reader): () => Promise<VerifiedSegment | undefined> {
-  let finding: PlaitError | undefined;
-  return async () => {
-    try {
-      if (finding === undefined) return await reader.step();
-    } catch (error) {
-      if (!isPlaitError(error, 'invalid') && !isPlaitError(error, 'missing')) throw error;
-      finding = error;
-    }
-    // It is kept while no broker answers: the reader does not find it a second time.
-    while (!(await reader.readToEnd()));
-    const voided = await reader.step().catch(() => undefined);
-    if (voided === undefined) throw finding;
-    finding = undefined;
-    return voided;
-  };
 }
 
 /**

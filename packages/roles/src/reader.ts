@@ -51,6 +51,8 @@ export class Reader {
   #queueStart = 0;
   /** Since when the line in front lies beyond its partition's end. */
   #beyondEndSinceMs: number | undefined;
+  /** What was found wrong with the line in front, until the log was read to its end. */
+  #finding: PlaitError | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -81,21 +83,44 @@ export class Reader {
    * below `fromSeq`.
    *
    * Throws `invalid` when the records differ from what was hashed, with topic, partition, offset and seq range; `missing`
-   * when they are below the partition's log start, so that nobody can tell; and what the ports and the fold throw.
+   * when they are below the partition's log start, so that nobody can tell; both only after the log was read to its end.
+   * And what the ports and the fold throw.
    */
   async step(): Promise<VerifiedSegment | undefined> {
     const queued = this.#queue.length - this.#queueStart;
     if (queued < QUEUED_LINES_MAX) await this.#readLog(queued === 0 ? IDLE_WAIT_MS : 0);
     const next = this.#queue[this.#queueStart];
     if (next === undefined) return undefined;
-    const verified = await this.#resolve(next);
+    const verified = await (this.#finding === undefined ? this.#examine(next) : this.#judge(next, this.#finding));
     if (verified !== undefined) this.#advance();
     return verified;
+  }
+
+  async #examine(next: Numbered): Promise<VerifiedSegment | undefined> {
+    try {
+      return await this.#resolve(next);
+    } catch (error) {
+      if (!isPlaitError(error, 'invalid') && !isPlaitError(error, 'missing')) throw error;
+      this.#finding = error;
+      return await this.#judge(next, error);
+    }
+  }
+
+  /**
+   * Nothing is called wrong or gone before the log was read to its end: the newest configuration may have declared it
+   * void. The finding is kept meanwhile, also while no broker answers, since the records were taken and are not found twice.
+   */
+  async #judge(next: Numbered, finding: PlaitError): Promise<VerifiedSegment | undefined> {
+    if (!(await this.readToEnd())) return undefined;
+    const { segment } = next.line;
+    if (!this.#isVoid(segment)) throw finding;
+    return { kind: 'void', segment, ...next };
   }
 
   #advance(): void {
     this.#queueStart += 1;
     this.#beyondEndSinceMs = undefined;
+    this.#finding = undefined;
     if (this.#queueStart * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#queueStart);
     this.#queueStart = 0;
