@@ -78,6 +78,25 @@ describe('an outage', () => {
     await Promise.all([source.close(), reader.close(), appender.close()]);
   });
 
+  it('is over for a reader that asked for nothing when it ended', async () => {
+    const topic = await harness.makeTopic(1);
+    const at = { topic, partition: 0 };
+    await harness.produce(at, [{ key: null, value: Buffer.from('v'), headers: [] }]);
+    const source = await openSourceReader({ kafka });
+    source.seek(at, offset(0n));
+    expect(await source.poll({ maxWaitMs: 2_000 })).toHaveLength(1);
+    await services.kafka?.kill('SIGKILL');
+    await expect.poll(async () => await unavailable(() => source.poll({ maxWaitMs: 500 })), { timeout: 20_000 }).toBe(true);
+    source.drop(at);
+    await expect.poll(async () => await unavailable(() => source.poll({ maxWaitMs: 100 })), { timeout: 5_000 }).toBe(false);
+    await services.kafka?.start();
+    source.seek(at, offset(0n));
+    // The first polls find no answer yet, which is not the silence of before.
+    expect(await codeOf(source.poll({ maxWaitMs: 0 }))).toBeUndefined();
+    await expect.poll(async () => (await source.poll({ maxWaitMs: 100 })).length, { timeout: 10_000 }).toBe(1);
+    await source.close();
+  });
+
   it('of the disk, a damaged batch, is `invalid`, while other partitions go on', async () => {
     const topic = await harness.makeTopic(2);
     const record: Payload = { key: null, value: Buffer.from('v'), headers: [] };

@@ -71,7 +71,7 @@ export class FetchLoop {
     const source = new Source(partition, ++this.#generation, offset);
     if (former !== undefined) {
       source.node = former.node;
-      this.drop(partition);
+      this.#forget(former);
     }
     this.#sources.set(key, source);
     this.#pump();
@@ -80,9 +80,14 @@ export class FetchLoop {
   drop(partition: TopicPartition): void {
     const source = this.#sources.get(keyOf(partition));
     if (source === undefined) return;
+    this.#forget(source);
+    this.#sources.delete(keyOf(partition));
+    this.#endSilence();
+  }
+
+  #forget(source: Source): void {
     source.generation = -1;
     this.#ready.delete(source);
-    this.#sources.delete(keyOf(partition));
   }
 
   /** Stops everything at once; a pending {@link ready} resolves. Repeatable. Closes the wire. */
@@ -164,6 +169,11 @@ export class FetchLoop {
     return this.#silentSinceMs !== undefined && performance.now() - this.#silentSinceMs > SILENCE_MS + IDLE_WAIT_MS['fetch-0'];
   }
 
+  /** Who asks nothing is owed no answer: else the next question would be called unanswered at once. */
+  #endSilence(): void {
+    if (this.#inFlight === 0 && [...this.#sources.values()].every(({ halted }) => halted)) this.#silentSinceMs = undefined;
+  }
+
   #asked(): void {
     this.#inFlight++;
     this.#silentSinceMs ??= performance.now();
@@ -227,6 +237,7 @@ export class FetchLoop {
     this.#inFlight--;
     this.#busy.delete(`${node}/${lane}`);
     for (const { source } of asked.values()) source.flying[lane] = false;
+    this.#endSilence();
     this.#pump();
     this.#wake();
   }
@@ -365,6 +376,7 @@ export class FetchLoop {
     }
     this.#inFlight--;
     this.#finding = false;
+    this.#endSilence();
     this.#pump();
     this.#wake();
   }
