@@ -9,11 +9,12 @@ export interface Role {
 }
 
 const REST_MS = 200;
-const REST_MS_MAX = 5_000;
+/** A broker that restarts is back within seconds: a role that rests for long makes its outage longer. */
+const REST_MS_MAX = 1_000;
 
 /**
  * Resolves when `signal` aborts and the current step has ended. After `unavailable` and `unknown` it rests (longer after
- * each in a row, at most 5 s) and goes on; every other error ends it and is thrown.
+ * each in a row, at most 1 s) and goes on; every other error ends it and is thrown.
  */
 export async function runLoop(
   role: Role, options: { clock: Clock; signal: AbortSignal; observe?: Observe },
