@@ -30,7 +30,10 @@ export interface RoleTimes {
   readonly resendMs: number;
   /** A worker that read none of its reports for this long starts again from the chain's end. */
   readonly reportTimeoutMs: number;
-  /** How long a reader waits for a partition to reach the end of a segment that lies beyond the partition's end. */
+  /**
+   * How long a reader waits for a partition to reach the end of a segment that lies beyond the partition's end; after as
+   * long again without a sign of the segment, it says that it gets nothing.
+   */
   readonly beyondEndMs: number;
 }
 

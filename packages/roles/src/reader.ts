@@ -49,8 +49,10 @@ export class Reader {
   readonly #buffers = new Map<string, RecordBuffer>();
   #queue: Numbered[] = [];
   #queueStart = 0;
-  /** Since when the line in front lies beyond its partition's end. */
-  #beyondEndSinceMs: number | undefined;
+  /** Since when nothing was read for the line in front. */
+  #waitingSinceMs: number | undefined;
+  /** Whether its partition is read behind the line, only to learn where it ends. */
+  #probing = false;
   /** What was found wrong with the line in front, until the log was read to its end. */
   #finding: PlaitError | undefined;
 
@@ -84,7 +86,7 @@ export class Reader {
    *
    * Throws `invalid` when the records differ from what was hashed, with topic, partition, offset and seq range; `missing`
    * when they are below the partition's log start, so that nobody can tell; both only after the log was read to its end.
-   * And what the ports and the fold throw.
+   * `unavailable`, also while a partition gives nothing though brokers answer. And what the ports and the fold throw.
    */
   async step(): Promise<VerifiedSegment | undefined> {
     const queued = this.#queue.length - this.#queueStart;
@@ -119,7 +121,8 @@ export class Reader {
 
   #advance(): void {
     this.#queueStart += 1;
-    this.#beyondEndSinceMs = undefined;
+    this.#waitingSinceMs = undefined;
+    this.#probing = false;
     this.#finding = undefined;
     if (this.#queueStart * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#queueStart);
@@ -147,7 +150,7 @@ export class Reader {
   #seek(segment: Segment): RecordBuffer {
     const buffer = new RecordBuffer(segment.firstOffset);
     this.#buffers.set(nameOf(segment), buffer);
-    this.#options.source.seek({ topic: segment.topic, partition: segment.partition }, segment.firstOffset);
+    this.#options.source.seek(partitionOf(segment), segment.firstOffset);
     return buffer;
   }
 
@@ -165,11 +168,32 @@ export class Reader {
   }
 
   async #fetch(segment: RecordSegment, buffer: RecordBuffer, line: Line): Promise<void> {
-    const only: TopicPartition = { topic: segment.topic, partition: segment.partition };
-    for (const event of await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only })) {
-      if (event.kind === 'records') buffer.add(event);
-      else this.#outOfRange(event, segment, line);
+    const before = buffer.nextOffset;
+    for (const event of await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only: partitionOf(segment) })) {
+      if (event.kind === 'out-of-range') this.#outOfRange(event, segment, line);
+      else if (!this.#probing) buffer.add(event);
     }
+    if (buffer.nextOffset > before) this.#waitingSinceMs = undefined;
+    else this.#wait(segment);
+  }
+
+  /**
+   * Nothing came. A partition that ends within the segment gives no sign of it, so after a while it is asked for what lies
+   * behind the segment, and is out of range then; after another while it is read again, and the caller told.
+   */
+  #wait(segment: RecordSegment): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#waitingSinceMs ??= nowMs;
+    const whiles = Math.floor((nowMs - this.#waitingSinceMs) / this.#times.beyondEndMs);
+    const probing = whiles % 2 === 1;
+    if (probing !== this.#probing) {
+      this.#probing = probing;
+      if (probing) this.#options.source.seek(partitionOf(segment), segment.nextOffset);
+      else this.#seek(segment);
+    }
+    if (whiles < 2) return;
+    throw new PlaitError('unavailable', `Kafka answers and gives nothing of ${describe(segment)} for ${whiles * this.#times.beyondEndMs} ms: ` +
+      'look whether the topic is there and the partition has a leader');
   }
 
   #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): void {
@@ -179,8 +203,8 @@ export class Reader {
       throw new PlaitError('missing', `${describe(segment)} is no longer in the partition, which begins at offset ` +
         `${event.logStart}: its records cannot be checked`, { details: place });
     }
-    this.#beyondEndSinceMs ??= nowMs;
-    if (nowMs - this.#beyondEndSinceMs >= this.#times.beyondEndMs) {
+    this.#waitingSinceMs ??= nowMs;
+    if (nowMs - this.#waitingSinceMs >= this.#times.beyondEndMs) {
       throw new PlaitError('invalid', `${describe(segment)} lies beyond the partition's end at offset ${event.end}: ` +
         'sequenced records are missing', { details: place });
     }
@@ -229,6 +253,10 @@ function coveredBy(ranges: readonly VoidRange[], segment: Segment): boolean {
 
 function nameOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
+}
+
+function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
+  return { topic, partition };
 }
 
 function describe({ topic, partition, firstOffset, nextOffset }: Segment): string {
