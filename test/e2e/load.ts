@@ -132,9 +132,10 @@ export class Load implements AsyncDisposable {
   }
 }
 
+const buffer = (bytes: Uint8Array | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
+
 /** As kafkajs wants it. Header names must differ. */
 export function batchOf(topic: string, batch: readonly Planned[]): ProducerBatch {
-  const buffer = (bytes: Uint8Array | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
   const messages = batch.map(({ partition, payload }) => ({
     partition, key: buffer(payload.key), value: buffer(payload.value),
     headers: Object.fromEntries(payload.headers.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value ?? [])])),
