@@ -21,6 +21,8 @@ export interface LogReaderOptions {
 
 const READ_UNCOMMITTED = 0;
 const LIMITS: FetchLimits = { bufferBytesMax: 8 << 20, responseBytesMax: 4 << 20, partitionBytesMax: 4 << 20 };
+/** One poll decodes about this much, so that its caller gets to its other duties. */
+const POLL_BYTES_MAX = 1 << 20;
 const NO_BYTES = new Uint8Array(0);
 
 /** The value of a record's payload: key length, key, value length, value. Throws an Error when a length leaves it. */
@@ -69,11 +71,24 @@ class KafkaLogReader implements LogReader {
   async poll({ maxWaitMs }: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]> {
     if (this.#failure !== undefined) throw this.#failure;
     if (!(await this.#loop.ready(maxWaitMs))) return [];
-    const arrival = this.#loop.take()?.arrival;
-    if (arrival === undefined) return [];
-    const messages = await this.#messagesOf(arrival);
-    // Only now: what was not handed out is not behind us. A chunk of transaction markers moves it without a message.
-    if (arrival.kind === 'chunk') this.#position = logPosition(arrival.nextOffset);
+    // All that has arrived, not one answer of the broker a call: under load an answer is one message, and a caller with
+    // other duties would fall behind the log more and more.
+    const messages: LogMessage[] = [];
+    let bytes = 0;
+    for (let taken = this.#loop.take(); taken !== undefined; taken = bytes < POLL_BYTES_MAX ? this.#loop.take() : undefined) {
+      const { arrival } = taken;
+      try {
+        for (const message of await this.#messagesOf(arrival)) messages.push(message);
+      } catch (error) {
+        // What was decoded before goes out first; the failure comes with the next poll.
+        if (messages.length === 0) throw error;
+        break;
+      }
+      if (arrival.kind !== 'chunk') break;
+      // Only now: what was not handed out is not behind us. A chunk of transaction markers moves it without a message.
+      this.#position = logPosition(arrival.nextOffset);
+      bytes += arrival.bytes.length;
+    }
     return messages;
   }
 

@@ -1,0 +1,24 @@
+/** The reader of the log, beyond its contract. */
+import { logPosition } from '@plait/core';
+import { openLogAppender, openLogReader } from '@plait/kafka';
+import { expect, it } from 'vitest';
+import { Harness } from './harness.ts';
+
+const harness = new Harness();
+
+it('gives all that has arrived in one poll, however many answers of the broker it came in', async () => {
+  const topic = await harness.makeTopic(1);
+  const reader = await openLogReader({ kafka: harness.options, topic, from: logPosition(0n) });
+  const appender = await openLogAppender({ kafka: harness.options, topic });
+  const count = 40;
+  for (let i = 0; i < count; i += 1) {
+    await appender.append(Buffer.from(`${i}`));
+    // So that each comes as an answer of its own.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  const messages = await reader.poll({ maxWaitMs: 2_000 });
+  expect(messages.map(({ value }) => Buffer.from(value).toString())).toEqual(Array.from({ length: count }, (_, i) => `${i}`));
+  expect(reader.position()).toBe(BigInt(count));
+  await Promise.all([reader.close(), appender.close()]);
+});
