@@ -1,11 +1,8 @@
 /** Runs seeds of the simulator for a test. `PLAIT_SIM_SEED` shifts them all, to look at places no run has seen. */
-import { simulate, type SimulationReport } from '@plait/testkit';
+import { PORT_CALLS, simulate, type SimulationReport } from '@plait/testkit';
 import { expect } from 'vitest';
 
 const SHIFT = Number(process.env['PLAIT_SIM_SEED'] ?? 0);
-
-/** The port calls of the roles, as the memory ports label them; each must have been hit by a crash at some seed. */
-const PORT_CALLS = ['log poll', 'log end', 'append', 'append late', 'source poll', 'subscribe', 'lease acquire', 'lease extend', 'sleep'];
 
 /** Runs `count` seeds from `first` on; prints which, and what they went through. Throws at the first violation. */
 export async function runSeeds(first: number, count: number): Promise<void> {
@@ -15,5 +12,5 @@ export async function runSeeds(first: number, count: number): Promise<void> {
   process.stdout.write(`seeds ${SHIFT + first} … ${SHIFT + first + count - 1}: ${sum((r) => r.records)} records, ` +
     `${sum((r) => Number(r.blocks))} blocks, ${sum((r) => Number(r.epochs))} epochs, ${sum((r) => r.events)} events\n`);
   const hit = new Set(reports.flatMap((report) => report.crashedIn));
-  expect(PORT_CALLS.filter((call) => !hit.has(call)), 'port calls that no crash hit').toEqual([]);
+  expect(PORT_CALLS.filter((call) => ![...hit].some((each) => each.startsWith(call))), 'port calls that no crash hit').toEqual([]);
 }

@@ -2,7 +2,7 @@
 import { logPosition } from '@plait/core';
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
 import { systemClock, type LedgerFile } from '@plait/ledger';
-import { Follower, runLoop, type Folded } from '@plait/roles';
+import { Follower, runLoop, type Folded, type FollowerOptions } from '@plait/roles';
 import { pinnedOf } from './wiring.ts';
 
 const POLL_MS = 100;
@@ -17,17 +17,15 @@ export class LogWatch implements AsyncDisposable {
   #longestGapMs = 0;
   #segments = 0;
 
-  private constructor(follower: Follower, close: () => Promise<void>) {
-    this.#follower = follower;
-    this.#close = close;
+  private constructor(options: FollowerOptions) {
+    this.#follower = new Follower(options, (folded) => this.#take(folded));
+    this.#close = () => options.log.close();
   }
 
   static async open(kafka: KafkaOptions, ledger: LedgerFile): Promise<LogWatch> {
     const log = await openLogReader({ kafka, topic: ledger.log, from: logPosition(0n) });
-    const watch = new LogWatch(new Follower({ ...pinnedOf(ledger), log }), () => log.close());
-    const step = async (): Promise<void> => {
-      for (const folded of await watch.#follower.poll(POLL_MS)) watch.#take(folded);
-    };
+    const watch = new LogWatch({ ...pinnedOf(ledger), log });
+    const step = (): Promise<void> => watch.#follower.poll(POLL_MS);
     watch.#running = runLoop({ step }, { clock: systemClock, signal: watch.#stop.signal });
     watch.#running.catch(() => undefined);
     return watch;

@@ -16,6 +16,7 @@ import { invariant, isPlaitError, PlaitError } from './errors.ts';
 import { applyBlock, type BlockReason } from './fold-block.ts';
 import { applyReport, type ReportReason, type SegmentOutcome } from './fold-report.ts';
 import { formatNote, verifyNoteSignature, type Note, type VerifySignature } from './note.ts';
+import type { VerifierKey } from './keys.ts';
 import { signerAmong, type SignatureReason } from './fold-signature.ts';
 import { MESSAGE_BYTES_MAX, RULES_VERSION } from './limits.ts';
 import { kindOf, messageHash, parseMessage, type Message, type MessageKind, type UnknownRules } from './message.ts';
@@ -45,7 +46,7 @@ export type Outcome =
   | { readonly kind: 'claim'; readonly hash: Hash; readonly claim: Claim; readonly key: string }
   | { readonly kind: 'report'; readonly hash: Hash; readonly key: string; readonly segments: readonly SegmentOutcome[] }
   | { readonly kind: 'block'; readonly hash: Hash; readonly header: BlockHeader; readonly lines: readonly Line[] }
-  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint; readonly verdict: CheckpointVerdict }
+  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint; readonly key: VerifierKey; readonly verdict: CheckpointVerdict }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'ignored'; readonly of: MessageKind | 'unknown'; readonly reason: IgnoreReason };
 
@@ -230,7 +231,7 @@ function applyClaim(
 function applyCheckpoint(state: LedgerState, checkpoint: Checkpoint, note: Note, verify: VerifySignature): Applied {
   const signer = signerAmong(state.configuration.body.checkpointKeys, note, verify);
   if (typeof signer === 'string') return { state, outcome: { kind: 'ignored', of: 'checkpoint', reason: signer } };
-  return { state, outcome: { kind: 'checkpoint', checkpoint, verdict: compareCheckpoint(state, checkpoint) } };
+  return { state, outcome: { kind: 'checkpoint', checkpoint, key: signer, verdict: compareCheckpoint(state, checkpoint) } };
 }
 
 function compareCheckpoint(state: LedgerState, { size, root }: Checkpoint): CheckpointVerdict {

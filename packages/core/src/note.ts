@@ -12,9 +12,7 @@ import { ed25519Sign, ed25519Verify } from '#ed25519';
 import { base64Decode, base64Encode, concatBytes, utf8Decode, utf8Encode } from './bytes.ts';
 import { invalid, invariant } from './errors.ts';
 import { isKeyName, type SignerKey, type VerifierKey } from './keys.ts';
-
-/** Most signature lines of a note: what C2SP demands every verifier to take, so no more work can be asked for. */
-export const NOTE_SIGNATURES_MAX = 16;
+import { SIGNATURES_MAX } from './limits.ts';
 
 /** One signature line. Parsed only: nothing is said about whether it verifies. */
 export interface NoteSignature {
@@ -59,8 +57,8 @@ export function parseNote(bytes: Uint8Array): Note {
   const block = whole.slice(split + 2);
   if (block === '') throw invalid('a note has no signature line');
   if (!block.endsWith('\n')) throw invalid('a note does not end with a newline');
-  const lines = block.slice(0, -1).split('\n', NOTE_SIGNATURES_MAX + 1);
-  if (lines.length > NOTE_SIGNATURES_MAX) throw invalid(`a note has more than ${NOTE_SIGNATURES_MAX} signature lines`);
+  const lines = block.slice(0, -1).split('\n', SIGNATURES_MAX + 1);
+  if (lines.length > SIGNATURES_MAX) throw invalid(`a note has more than ${SIGNATURES_MAX} signature lines`);
   return { text: whole.slice(0, split + 1), signatures: lines.map(parseSignatureLine) };
 }
 
@@ -83,7 +81,7 @@ function parseSignatureLine(line: string): NoteSignature {
 export function formatNote(text: string, signatures: readonly NoteSignature[]): Uint8Array {
   checkText(text);
   const count = signatures.length;
-  invariant(count >= 1 && count <= NOTE_SIGNATURES_MAX, `a note has 1 to ${NOTE_SIGNATURES_MAX} signatures, not ${count}`);
+  invariant(count >= 1 && count <= SIGNATURES_MAX, `a note has 1 to ${SIGNATURES_MAX} signatures, not ${count}`);
   return utf8Encode(`${text}\n${signatures.map((signature) => `${signature.line}\n`).join('')}`);
 }
 

@@ -14,7 +14,7 @@ export interface ChainEnd {
   readonly nextIndex: Index;
   readonly nextOffset: Offset;
   readonly head: Hash;
-  /** The newest segment of this generation that holds records; a worker compares it with the topic before extending. */
+  /** The newest segment of this generation that holds records; kept so that a worker can compare it with the topic. */
   readonly last?: Segment;
 }
 

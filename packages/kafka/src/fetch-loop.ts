@@ -25,6 +25,8 @@ const SILENCE_MS = 2_000;
 const BACKOFF_MS = { first: 50, max: 1_000 } as const;
 /** A queued slice keeps its whole response in memory: one smaller than this part of it is copied out. */
 const PINNED_PART = 16;
+/** An answer of so many bytes says that there is more: the next request does not wait for its pace. */
+const LARGE_BYTES = 65_536;
 /** The caller computes without ever waiting if chunks are at hand: let requests and answers through this often. */
 const YIELD_AFTER_MS = 2;
 
@@ -56,6 +58,9 @@ export class FetchLoop {
   #lastFailure = 'no answer';
   #finding = false;
   #retryTimer: NodeJS.Timeout | undefined;
+  /** When the next request to a node may begin, by its pace. */
+  readonly #notBeforeMs = new Map<number, number>();
+  #paceTimer: NodeJS.Timeout | undefined;
   #yieldedAtMs = 0;
 
   constructor({ wire, isolation, limits }: { wire: Wire; isolation: 0 | 1; limits: FetchLimits }) {
@@ -94,6 +99,7 @@ export class FetchLoop {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#paceTimer);
     this.#wire.close();
     this.#waiter?.resolve();
   }
@@ -203,6 +209,11 @@ export class FetchLoop {
 
   #pumpNode(node: number, sources: Source[]): void {
     const nowMs = performance.now();
+    const waitMs = (this.#notBeforeMs.get(node) ?? 0) - nowMs;
+    if (!this.#busy.has(`${node}/fetch-0`) && waitMs > 0) {
+      this.#pumpIn(waitMs);
+      return;
+    }
     if (!this.#busy.has(`${node}/fetch-0`)) {
       const waiting = ({ flying, flyingSinceMs }: Source): boolean => !flying['fetch-1'] || nowMs - flyingSinceMs > WAITING_AFTER_MS;
       const list = sources.filter((source) => !source.flying['fetch-0'] && waiting(source));
@@ -212,6 +223,13 @@ export class FetchLoop {
       const list = sources.filter(({ flying }) => !flying['fetch-0'] && !flying['fetch-1']);
       if (list.length > 0) void this.#fly(node, 'fetch-1', list);
     }
+  }
+
+  #pumpIn(waitMs: number): void {
+    this.#paceTimer ??= setTimeout(() => {
+      this.#paceTimer = undefined;
+      this.#pump();
+    }, Math.ceil(waitMs));
   }
 
   /** One request and its answer. Never rejects. */
@@ -224,11 +242,13 @@ export class FetchLoop {
       asked.set(keyOf(source), { source, generation: source.generation, offset: source.next });
     }
     this.#busy.add(`${node}/${lane}`);
+    this.#notBeforeMs.set(node, nowMs + this.#limits.paceMs);
     this.#asked();
     try {
       const answer = await this.#wire.fetch(node, lane, this.#request(asked.values(), IDLE_WAIT_MS[lane]));
       this.#answered();
       const total = answer.reduce((sum, { records }) => sum + records.length, 0);
+      if (total >= LARGE_BYTES) this.#notBeforeMs.delete(node);
       for (const fetched of answer) this.#land(asked.get(keyOf(fetched)), fetched, total, node);
     } catch (error) {
       this.#lastFailure = reason(error);

@@ -10,6 +10,11 @@ export interface FetchLimits {
   readonly responseBytesMax: number;
   /** Of one partition in one response, likewise. */
   readonly partitionBytesMax: number;
+  /**
+   * Least time between the beginnings of two requests to a broker, unless the last answer was large. A long poll is
+   * answered at the first byte: without a pace, every small batch that a producer sends costs a request of its own.
+   */
+  readonly paceMs: number;
 }
 
 /** Whole batches of one partition, not decoded. */

@@ -17,10 +17,12 @@ export interface LogReaderOptions {
   readonly topic: string;
   /** The first position to read. */
   readonly from: LogPosition;
+  /** Least time between two requests while little comes, in ms: how long a message may rest unread. Default 0. */
+  readonly paceMs?: number;
 }
 
 const READ_UNCOMMITTED = 0;
-const LIMITS: FetchLimits = { bufferBytesMax: 8 << 20, responseBytesMax: 4 << 20, partitionBytesMax: 4 << 20 };
+const LIMITS: FetchLimits = { bufferBytesMax: 8 << 20, responseBytesMax: 4 << 20, partitionBytesMax: 4 << 20, paceMs: 0 };
 /** One poll decodes about this much, so that its caller gets to its other duties. */
 const POLL_BYTES_MAX = 1 << 20;
 const NO_BYTES = new Uint8Array(0);
@@ -60,11 +62,11 @@ class KafkaLogReader implements LogReader {
   /** Once the log cannot be read on, it never can. */
   #failure: PlaitError | undefined;
 
-  constructor(wire: Wire, { topic, from }: LogReaderOptions) {
+  constructor(wire: Wire, { topic, from, paceMs = 0 }: LogReaderOptions) {
     this.#wire = wire;
     this.#log = { topic, partition: 0 };
     this.#position = from;
-    this.#loop = new FetchLoop({ wire, isolation: READ_UNCOMMITTED, limits: LIMITS });
+    this.#loop = new FetchLoop({ wire, isolation: READ_UNCOMMITTED, limits: { ...LIMITS, paceMs } });
     this.#loop.seek(this.#log, from);
   }
 

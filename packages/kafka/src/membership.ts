@@ -51,9 +51,7 @@ class WorkerGroup implements Membership {
 
   async subscribe(topics: readonly string[]): Promise<void> {
     if (this.#left) throw new Error('this member has left');
-    const refusal = this.#refusal;
-    this.#refusal = undefined;
-    if (refusal !== undefined) throw refusal;
+    if (this.#refusal !== undefined) throw this.#refusal;
     const sorted = [...new Set(topics)].toSorted();
     if (this.#consumer !== undefined && sorted.join('\n') === this.#topics.join('\n')) return;
     await this.#stop();
@@ -62,6 +60,7 @@ class WorkerGroup implements Membership {
   }
 
   assignment(): Assignment {
+    if (this.#refusal !== undefined) throw this.#refusal;
     return this.#assignment;
   }
 

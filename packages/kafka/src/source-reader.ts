@@ -15,10 +15,12 @@ export interface SourceReaderOptions {
   readonly kafka: KafkaOptions;
   /** Bytes of a partition that may lie fetched and not taken, roughly (one response more). Default 2 MiB. */
   readonly bufferBytesMax?: number;
+  /** Least time between two requests to a broker while little comes, in ms: how long a record may rest unread. Default 0. */
+  readonly paceMs?: number;
 }
 
 const READ_COMMITTED = 1;
-const LIMITS: FetchLimits = { bufferBytesMax: 2 << 20, responseBytesMax: 16 << 20, partitionBytesMax: 1 << 20 };
+const LIMITS: FetchLimits = { bufferBytesMax: 2 << 20, responseBytesMax: 16 << 20, partitionBytesMax: 1 << 20, paceMs: 0 };
 /** One poll decodes about this much, so that its caller gets to its other duties. */
 const POLL_BYTES_MAX = 1 << 20;
 
@@ -98,6 +100,7 @@ export async function openSourceReader(options: SourceReaderOptions): Promise<So
     wire.close();
     throw error;
   }
-  const limits = { ...LIMITS, bufferBytesMax: options.bufferBytesMax ?? LIMITS.bufferBytesMax };
+  const { bufferBytesMax = LIMITS.bufferBytesMax, paceMs = LIMITS.paceMs } = options;
+  const limits = { ...LIMITS, bufferBytesMax, paceMs };
   return new KafkaSourceReader(new FetchLoop({ wire, isolation: READ_COMMITTED, limits }));
 }

@@ -1,7 +1,7 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
 import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { Follower, type LogReader, type VerifiedSegment } from '@plait/roles';
+import { type LogReader, type VerifiedSegment } from '@plait/roles';
 import type { LedgerEntry } from './entries.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { EntryReader, readSegments, type Access, type ReadOptions } from './read.ts';
@@ -125,7 +125,7 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   await requireLog(access);
   const reader = await openLogReader({ kafka, topic, from: logPosition(0n) });
   try {
-    const view = new LogView(new Follower({ origin, ledgerKey, log: reader }));
+    const view = new LogView({ origin, ledgerKey, log: reader });
     const end = await reader.end();
     await view.foldTo(end, { toGenesis: true });
     if (view.state === undefined) {

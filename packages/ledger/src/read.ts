@@ -40,8 +40,8 @@ export async function* readSegments(access: Access, options: ReadOptions): Async
   if (stopped() || (toSeq !== undefined && toSeq <= fromSeq)) return;
   const { kafka, log: topic, origin, ledgerKey, patienceMs } = access;
   await using ports = new AsyncDisposableStack();
-  const log = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n) }), (port) => port.close());
-  const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
+  const log = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n), paceMs: Number(process.env.RL ?? 2) }), (port) => port.close());
+  const source = ports.adopt(await openSourceReader({ kafka, paceMs: Number(process.env.RS ?? 3) }), (port) => port.close());
   const reader = new Reader({ origin, ledgerKey, log, source, clock: systemClock, fromSeq: seq(fromSeq) });
   const end = follow ? undefined : await log.end();
 

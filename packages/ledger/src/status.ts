@@ -4,7 +4,7 @@ import {
   type LogPosition, type Offset, type Outcome, type Seq,
 } from '@plait/core';
 import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/kafka';
-import type { Follower } from '@plait/roles';
+import { Follower, type FollowerOptions } from '@plait/roles';
 import { systemClock } from './clock.ts';
 
 /** How far one source partition is reported and sequenced. */
@@ -70,8 +70,9 @@ export class LogView {
   readonly #workers = new Map<string, string>();
   #lastBlock: BlockHeader | undefined;
 
-  constructor(follower: Follower) {
-    this.#follower = follower;
+  /** `options.log` is at position 0 and has no other caller. */
+  constructor(options: FollowerOptions) {
+    this.#follower = new Follower(options, ({ outcome }) => this.#absorb(outcome));
   }
 
   get state(): LedgerState | undefined {
@@ -85,7 +86,7 @@ export class LogView {
   /** Folds everything below `end`, or up to genesis if that comes first and `toGenesis` is set. Throws as `Follower.poll`. */
   async foldTo(end: LogPosition, options: { readonly toGenesis?: boolean } = {}): Promise<void> {
     while (this.#follower.position < end && !(options.toGenesis === true && this.state !== undefined)) {
-      for (const { outcome } of await this.#follower.poll(POLL_WAIT_MS)) this.#absorb(outcome);
+      await this.#follower.poll(POLL_WAIT_MS);
     }
   }
 
@@ -103,10 +104,11 @@ export class LogView {
     this.#ignored.set(what, (this.#ignored.get(what) ?? 0) + 1);
   }
 
-  /** The status as of what was folded, with the partitions' ends asked for now. Throws `unavailable`, `config`. */
+  /** The status as of what was folded, with the partitions' ends asked for now. Throws `split-view`, `unavailable`, `config`. */
   async status(kafka: KafkaOptions, log: string): Promise<LedgerStatus> {
     const { state } = this;
     invariant(state !== undefined, 'a ledger is opened only with its genesis');
+    if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
     const partitions: PartitionStatus[] = [];
     for (const topic of state.configuration.body.sources) {
       for (const offsets of await topicOffsets({ kafka, topic })) partitions.push(this.#partition(state, topic, offsets));

@@ -50,11 +50,13 @@ export class Coordinator {
   readonly #cuts: Throttle;
   #claim: (Sent & { readonly epoch: Epoch }) | undefined;
   #block: (Sent & { readonly height: Height }) | undefined;
+  /** Fenced by a claim: the lease is to be released. */
+  #wasFenced = false;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
-    this.#follower = new Follower(options);
+    this.#follower = new Follower(options, (folded) => this.#absorb(folded));
     this.#takeover = new Takeover(this.#times, options.clock, options.random);
     this.#cuts = new Throttle(this.#times.cutIntervalMs);
   }
@@ -72,11 +74,13 @@ export class Coordinator {
 
   /** Reads what has arrived, then does at most one thing: claim, seal, or send something again. */
   async step(): Promise<void> {
-    const folded = await this.#follower.poll(this.#waitMs());
-    for (const each of folded) await this.#absorb(each);
-    if (!(await this.#follower.catchUp())) return;
-    const state = this.state;
+    await this.#follower.poll(this.#waitMs());
+    const caughtUp = await this.#follower.catchUp();
+    if (this.#wasFenced) await this.#giveWay();
+    if (!caughtUp) return;
+    const { state } = this;
     invariant(state !== undefined, 'caught up before genesis');
+    if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
 
     if (this.leading) await this.#lead(state);
     else if (this.#claim !== undefined) await this.#insist(this.#claim);
@@ -89,28 +93,32 @@ export class Coordinator {
   }
 
   /** Takes in what became of a message. Only accepted ones change anything. */
-  async #absorb({ outcome }: Folded): Promise<void> {
-    const state = this.state;
+  #absorb({ outcome, state }: Folded): void {
     if (state === undefined) return;
     this.#takeover.absorb(outcome, state);
     if (outcome.kind === 'claim' && this.leading) {
       this.#options.observe?.({ event: 'leading', epoch: outcome.claim.epoch });
     } else if (outcome.kind === 'claim' || outcome.kind === 'configuration') {
-      await this.#standDown(outcome.kind === 'claim');
+      this.#standDown(outcome.kind === 'claim');
     } else if (outcome.kind === 'block' && this.#block !== undefined && outcome.header.height === this.#block.height) {
       const mine = outcome.hash === this.#block.hash;
       this.#block = undefined;
-      if (!mine) await this.#standDown(true);
+      if (!mine) this.#standDown(true);
     }
   }
 
   /** Fenced, or overtaken while claiming: forget what was sent, and let the new leader have the lease. */
-  async #standDown(byClaim: boolean): Promise<void> {
+  #standDown(byClaim: boolean): void {
     if (this.#claim === undefined) return;
     this.#options.observe?.({ event: 'fenced', epoch: this.#claim.epoch });
     this.#claim = undefined;
     this.#block = undefined;
-    if (byClaim) await this.#options.lease.release();
+    this.#wasFenced ||= byClaim;
+  }
+
+  async #giveWay(): Promise<void> {
+    this.#wasFenced = false;
+    await this.#options.lease.release();
   }
 
   /** Leading: see the block through, or cut the next. */

@@ -15,13 +15,13 @@ export interface Pinned {
   readonly ledgerKey: VerifierKey;
 }
 
-/** A message and what became of it. */
+/** A message, what became of it, and the state after it; undefined before genesis. */
 export interface Folded {
   readonly position: LogPosition;
   readonly outcome: Outcome;
+  readonly state: LedgerState | undefined;
 }
 
-/** What a role needs to follow a log. */
 export interface FollowerOptions extends Pinned {
   /** At position 0. The follower is its only caller. */
   readonly log: LogReader;
@@ -30,14 +30,17 @@ export interface FollowerOptions extends Pinned {
   readonly verify?: VerifySignature;
 }
 
-/** Reads a log and folds it; one caller at a time. */
 export class Follower {
   readonly #options: FollowerOptions;
+  readonly #take: (folded: Folded) => void;
   #state: FoldState;
   #caughtUp = false;
+  #conflict: { readonly key: VerifierKey; readonly error: PlaitError } | undefined;
 
-  constructor(options: FollowerOptions) {
+  /** `take` gets every message right after it was folded, whichever method read it. */
+  constructor(options: FollowerOptions, take: (folded: Folded) => void = () => undefined) {
     this.#options = options;
+    this.#take = take;
     this.#state = emptyState({ origin: options.origin, ledgerKey: options.ledgerKey });
   }
 
@@ -46,27 +49,34 @@ export class Follower {
     return this.#state.kind === 'ledger' ? this.#state : undefined;
   }
 
-  /** Everything below it was folded. */
+  /** Everything below was folded. */
   get position(): LogPosition {
     return this.#options.log.position();
   }
 
   /**
-   * Reads and folds what has arrived, waiting at most `maxWaitMs` for the first message. Throws what the log's port and
-   * the fold throw, and `split-view` at a checkpoint that contradicts the fold.
+   * A `split-view` error while a checkpoint that contradicts the fold was read whose key is still in force: coordinators
+   * and publishers stop then. A configuration that replaces the key ends it. Of several the first counts.
    */
-  async poll(maxWaitMs: number): Promise<readonly Folded[]> {
-    const messages = await this.#options.log.poll({ maxWaitMs });
-    return messages.map(({ position, value }) => this.#fold(position, value));
+  get conflict(): PlaitError | undefined {
+    const keys = this.state?.configuration.body.checkpointKeys ?? [];
+    return keys.some(({ vkey }) => vkey === this.#conflict?.key.vkey) ? this.#conflict?.error : undefined;
   }
 
-  #fold(position: LogPosition, value: Uint8Array): Folded {
+  /** Reads and folds what has arrived, waiting at most `maxWaitMs` for the first message. Throws as the log's port and the fold. */
+  async poll(maxWaitMs: number): Promise<void> {
+    for (const { position, value } of await this.#options.log.poll({ maxWaitMs })) this.#fold(position, value);
+  }
+
+  #fold(position: LogPosition, value: Uint8Array): void {
     const { verify, observe } = this.#options;
     const { state, outcome } = apply(this.#state, position, value, verify === undefined ? {} : { verify });
     this.#state = state;
+    if (outcome.kind === 'checkpoint' && outcome.verdict === 'contradicts' && this.conflict === undefined) {
+      this.#conflict = { key: outcome.key, error: splitView(position, outcome.checkpoint.size, outcome.key) };
+    }
+    this.#take({ position, outcome, state: this.state });
     observe?.({ event: 'folded', position, outcome });
-    if (outcome.kind === 'checkpoint' && outcome.verdict === 'contradicts') throw splitView(position, outcome.checkpoint.size);
-    return { position, outcome };
   }
 
   /**
@@ -91,7 +101,8 @@ export class Follower {
   }
 }
 
-function splitView(position: LogPosition, size: bigint): PlaitError {
-  return new PlaitError('split-view', `the checkpoint of size ${size} at position ${position} of the log contradicts the ` +
-    'blocks before it: replace the checkpoint key by a configuration', { details: { position: String(position), size: String(size) } });
+function splitView(position: LogPosition, size: bigint, key: VerifierKey): PlaitError {
+  return new PlaitError('split-view', `the checkpoint of size ${size} at position ${position} of the log, signed by ` +
+    `${key.vkey}, contradicts the blocks before it: keep it as evidence, and replace that checkpoint key by a configuration`,
+  { details: { position: String(position), size: String(size), key: key.vkey } });
 }

@@ -56,13 +56,16 @@ export class LeaseKeeper {
   async #acquire(): Promise<void> {
     const deadlineMs = this.#deadline();
     const lease = await this.#options.lease.acquire();
-    if (lease !== undefined) this.#held = { lease, deadlineMs };
+    if (lease === undefined) return;
+    // It may have been given up while the answer was on its way.
+    if (this.#options.clock.nowMs() < this.#restUntilMs) await lease.release();
+    else this.#held = { lease, deadlineMs };
   }
 
   async #extend(lease: HeldLease): Promise<void> {
     const deadlineMs = this.#deadline();
     const extended = await lease.extend();
-    // It may have been given up while the answer was on its way.
+    // Here too.
     if (this.#held?.lease === lease) this.#held = extended ? { lease, deadlineMs } : undefined;
   }
 

@@ -15,6 +15,9 @@ export const QUEUED_LINES_MAX = 20_000;
 /** How long an idle role waits for its inputs in one step, ms: the delay with which it sees what does not wake it. */
 export const IDLE_WAIT_MS = 100;
 
+/** How long a reader waits for a broker to say that an offset lies beyond a partition's end, ms. */
+export const PROBE_WAIT_MS = 1_000;
+
 /** How long an idle worker waits for records before it looks at the log again, ms. */
 export const WORKER_WAIT_MS = 25;
 

@@ -126,7 +126,10 @@ export interface Membership {
   /** Shares the partitions of exactly these topics; joins the group at the first call. Throws `unavailable`, `config`. */
   subscribe(topics: readonly string[]): Promise<void>;
 
-  /** The newest assignment; without partitions before the first, and while the group rebalances. Never waits. */
+  /**
+   * The newest assignment; without partitions before the first, and while the group rebalances. Never waits. Throws
+   * `config` once the brokers have refused this member (authorization).
+   */
   assignment(): Assignment;
 
   /** Leaves the group at once, so that others need not wait for the session to expire. Repeatable. */

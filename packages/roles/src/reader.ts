@@ -4,11 +4,11 @@
  */
 import {
   hashToText, isPlaitError, minimalPayload, PlaitError, segmentCount, SegmentHasher,
-  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, 
+  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, type Outcome, 
   type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
 } from '@plait/core';
 import { Follower, type FollowerOptions } from './follower.ts';
-import { DEFAULT_TIMES, IDLE_WAIT_MS, QUEUED_LINES_MAX, type RoleTimes } from './limits.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, PROBE_WAIT_MS, QUEUED_LINES_MAX, type RoleTimes } from './limits.ts';
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
@@ -49,17 +49,15 @@ export class Reader {
   readonly #buffers = new Map<string, RecordBuffer>();
   #queue: Numbered[] = [];
   #queueStart = 0;
-  /** Since when nothing was read for the line in front. */
-  #waitingSinceMs: number | undefined;
-  /** Whether its partition is read behind the line, only to learn where it ends. */
-  #probing = false;
+  /** Since when nothing came for the line in front. */
+  #nothingSinceMs: number | undefined;
   /** What was found wrong with the line in front, until the log was read to its end. */
   #finding: PlaitError | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
-    this.#follower = new Follower(options);
+    this.#follower = new Follower(options, ({ outcome }) => this.#absorb(outcome));
     this.#fromSeq = options.fromSeq ?? 0n;
   }
 
@@ -76,7 +74,7 @@ export class Reader {
   /** Whether the log was read to an end sampled in this call. Reads some more of it if not. */
   async readToEnd(): Promise<boolean> {
     const end = await this.#options.log.end();
-    if (this.#follower.position < end) await this.#readLog(IDLE_WAIT_MS);
+    if (this.#follower.position < end) await this.#follower.poll(IDLE_WAIT_MS);
     return this.#follower.position >= end;
   }
 
@@ -90,7 +88,7 @@ export class Reader {
    */
   async step(): Promise<VerifiedSegment | undefined> {
     const queued = this.#queue.length - this.#queueStart;
-    if (queued < QUEUED_LINES_MAX) await this.#readLog(queued === 0 ? IDLE_WAIT_MS : 0);
+    if (queued < QUEUED_LINES_MAX) await this.#follower.poll(queued === 0 ? IDLE_WAIT_MS : 0);
     const next = this.#queue[this.#queueStart];
     if (next === undefined) return undefined;
     const verified = await (this.#finding === undefined ? this.#examine(next) : this.#judge(next, this.#finding));
@@ -121,22 +119,19 @@ export class Reader {
 
   #advance(): void {
     this.#queueStart += 1;
-    this.#waitingSinceMs = undefined;
-    this.#probing = false;
+    this.#nothingSinceMs = undefined;
     this.#finding = undefined;
     if (this.#queueStart * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#queueStart);
     this.#queueStart = 0;
   }
 
-  async #readLog(maxWaitMs: number): Promise<void> {
-    for (const { outcome } of await this.#follower.poll(maxWaitMs)) {
-      if (outcome.kind !== 'block') continue;
-      for (const line of outcome.lines) {
-        if (line.firstSeq + segmentCount(line.segment) <= this.#fromSeq) continue;
-        this.#queue.push({ line, block: outcome.header });
-        this.#prefetch(line.segment);
-      }
+  #absorb(outcome: Outcome): void {
+    if (outcome.kind !== 'block') return;
+    for (const line of outcome.lines) {
+      if (line.firstSeq + segmentCount(line.segment) <= this.#fromSeq) continue;
+      this.#queue.push({ line, block: outcome.header });
+      this.#prefetch(line.segment);
     }
   }
 
@@ -168,43 +163,43 @@ export class Reader {
   }
 
   async #fetch(segment: RecordSegment, buffer: RecordBuffer, line: Line): Promise<void> {
-    const before = buffer.nextOffset;
-    for (const event of await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only: partitionOf(segment) })) {
-      if (event.kind === 'out-of-range') this.#outOfRange(event, segment, line);
-      else if (!this.#probing) buffer.add(event);
+    const only = partitionOf(segment);
+    const events = await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only });
+    for (const event of events) {
+      if (event.kind === 'out-of-range') return this.#outOfRange(event, segment, line);
+      buffer.add(event);
+      this.#nothingSinceMs = undefined;
     }
-    if (buffer.nextOffset > before) this.#waitingSinceMs = undefined;
-    else this.#wait(segment);
+    if (events.length === 0 && this.#waitedMs() >= this.#times.beyondEndMs) await this.#probe(segment, line);
+  }
+
+  /** How long nothing came for the line in front, counting from the first time it is asked. */
+  #waitedMs(): number {
+    const nowMs = this.#options.clock.nowMs();
+    this.#nothingSinceMs ??= nowMs;
+    return nowMs - this.#nothingSinceMs;
   }
 
   /**
-   * Nothing came. A partition that ends within the segment gives no sign of it, so after a while it is asked for what lies
-   * behind the segment, and is out of range then; after another while it is read again, and the caller told.
+   * Kafka says nothing of a partition that ends right where the fetch begins: it waits for more. So the segment's end is
+   * asked for, which is out of range iff the partition ends below it.
    */
-  #wait(segment: RecordSegment): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#waitingSinceMs ??= nowMs;
-    const whiles = Math.floor((nowMs - this.#waitingSinceMs) / this.#times.beyondEndMs);
-    const probing = whiles % 2 === 1;
-    if (probing !== this.#probing) {
-      this.#probing = probing;
-      if (probing) this.#options.source.seek(partitionOf(segment), segment.nextOffset);
-      else this.#seek(segment);
-    }
-    if (whiles < 2) return;
-    throw new PlaitError('unavailable', `Kafka answers and gives nothing of ${describe(segment)} for ${whiles * this.#times.beyondEndMs} ms: ` +
-      'look whether the topic is there and the partition has a leader');
+  async #probe(segment: RecordSegment, line: Line): Promise<void> {
+    const only = partitionOf(segment);
+    this.#options.source.seek(only, segment.nextOffset);
+    const [event] = await this.#options.source.poll({ maxWaitMs: PROBE_WAIT_MS, only });
+    if (event?.kind === 'out-of-range') return this.#outOfRange(event, segment, line);
+    this.#nothingSinceMs = undefined;
+    this.#seek(segment);
   }
 
   #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): void {
-    const nowMs = this.#options.clock.nowMs();
     const place = placeOf(line, { held: `${event.logStart} … ${event.end}` });
     if (segment.firstOffset < event.logStart) {
       throw new PlaitError('missing', `${describe(segment)} is no longer in the partition, which begins at offset ` +
         `${event.logStart}: its records cannot be checked`, { details: place });
     }
-    this.#waitingSinceMs ??= nowMs;
-    if (nowMs - this.#waitingSinceMs >= this.#times.beyondEndMs) {
+    if (this.#waitedMs() >= this.#times.beyondEndMs) {
       throw new PlaitError('invalid', `${describe(segment)} lies beyond the partition's end at offset ${event.end}: ` +
         'sequenced records are missing', { details: place });
     }
@@ -251,12 +246,12 @@ function coveredBy(ranges: readonly VoidRange[], segment: Segment): boolean {
   return next > segment.firstIndex && next >= segment.nextIndex;
 }
 
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
-}
-
 function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
   return { topic, partition };
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
 }
 
 function describe({ topic, partition, firstOffset, nextOffset }: Segment): string {

@@ -7,7 +7,7 @@
  */
 import {
   chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, REPORT_BYTES_MAX, segmentCount,
-  segmentHash, signNote, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
+  segmentHash, signNote, type Hash, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
 } from '@plait/core';
 import type { Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
@@ -38,8 +38,8 @@ export class Worker {
   readonly #follower: Follower;
   readonly #reports: Throttle;
   readonly #work = new Map<string, PartitionWork>();
-  /** Partitions whose records cannot be read or hashed; they rest until the next assignment. */
-  readonly #stopped = new Set<string>();
+  /** Partitions whose records cannot be read or hashed, and where: they rest until their chain or the assignment changes. */
+  readonly #stopped = new Map<string, Hash>();
   /** Partitions not read for now, since their reports do not keep up. */
   readonly #held = new Set<string>();
   #subscribed = '';
@@ -54,7 +54,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
-    this.#follower = new Follower(options);
+    this.#follower = new Follower(options, (folded) => this.#absorb(folded));
     this.#reports = new Throttle(this.#times.cutIntervalMs);
   }
 
@@ -66,7 +66,7 @@ export class Worker {
   /** Reads the log, follows the assignment, hashes what has arrived and reports it when it is time. */
   async step(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    for (const folded of await this.#follower.poll(0)) this.#absorb(folded);
+    await this.#follower.poll(0);
     if (!(await this.#follower.catchUp())) return;
     const state = this.state;
     invariant(state !== undefined, 'caught up before genesis');
@@ -78,7 +78,10 @@ export class Worker {
     this.#report(state);
   }
 
-  /** Resolves when what was hashed is reported and the append has ended; for a stop in good order. */
+  /**
+   * For a stop in good order: resolves when the report under way has ended, and one more of what was hashed meanwhile if
+   * it is time for it. What is left is hashed again by the next owner.
+   */
   async drain(): Promise<void> {
     const { state } = this;
     await this.#sending;
@@ -126,7 +129,7 @@ export class Worker {
     }
     for (const partition of partitions) {
       const name = nameOf(partition);
-      if (!this.#work.has(name) && !this.#stopped.has(name)) this.#start(state, partition);
+      if (!this.#work.has(name) && this.#stopped.get(name) !== chainOf(state, partition).end.head) this.#start(state, partition);
     }
   }
 
@@ -183,8 +186,9 @@ export class Worker {
 
   /** Stops one partition with an alarm; the others go on. */
   #stop(partition: TopicPartition, message: string): void {
+    const { state } = this;
     this.#forget(partition);
-    this.#stopped.add(nameOf(partition));
+    if (state !== undefined) this.#stopped.set(nameOf(partition), chainOf(state, partition).end.head);
     this.#alarm('partition-stopped', message);
   }
 

@@ -19,4 +19,4 @@ export {
 } from './scheduler.ts';
 export { Trace, type TraceEntry, type TracePhase } from './trace.ts';
 export { VirtualClock, virtualRandom } from './virtual-clock.ts';
-export { simulate, type SimulationReport } from './simulator.ts';
+export { PORT_CALLS, simulate, type SimulationReport } from './simulator.ts';

@@ -22,6 +22,7 @@ import { MemorySource } from './memory-source.ts';
 import { checkOneTextEach, checkPrefix, Oracle, Violation, type Ordered } from './oracle.ts';
 import type { Prng } from './prng.ts';
 import { isAlive, Scheduler, type Process } from './scheduler.ts';
+import type { TracePhase } from './trace.ts';
 import { VirtualClock, virtualRandom } from './virtual-clock.ts';
 
 /** Short times, so that little virtual time holds many turns. */
@@ -34,6 +35,9 @@ const PARTITIONS = [['orders', 0], ['orders', 1], ['orders', 2], ['payments', 0]
 const CHAOS_MS = 5_000;
 /** Longest rest between two claims (takeoverMs × 2 × 2^6), and some. */
 const CALM_MS_MAX = 40_000;
+
+/** The port calls of the roles, as the ports in memory label them. Each run has one crash right in one of them. */
+export const PORT_CALLS = ['log poll', 'log end', 'append', 'source poll', 'subscribe', 'lease acquire', 'lease extend', 'sleep'] as const;
 
 /** How a run ended; a run that violates a promise throws instead. */
 export interface SimulationReport {
@@ -103,6 +107,7 @@ class Simulation {
     this.#running.push(this.#startReader());
     this.#produceSoon();
     this.#chaosSoon();
+    this.#crashInside(this.#chance.pick(PORT_CALLS), this.#chance.pick(['call', 'effect', 'answer']));
     await this.#scheduler.run({ untilMs: CHAOS_MS });
     await this.#beCalm();
     this.#guard(() => this.#check());
@@ -244,9 +249,22 @@ class Simulation {
     () => this.#reconfigure(),
   ];
 
+  /** Some time crashes the process that makes this call: before it was sent, when it took effect, or with its answer. */
+  #crashInside(label: string, phase: TracePhase): void {
+    const fromMs = this.#chance.int(CHAOS_MS / 2);
+    // Not every call has an effect apart from its answer.
+    const phases = [phase, 'answer'];
+    this.#scheduler.observe = (entry, process) => {
+      const isHit = entry.atMs >= fromMs && entry.label.startsWith(label) && phases.includes(entry.phase);
+      const victim = isHit ? this.#running.find((each) => each.process === process) : undefined;
+      if (victim === undefined || this.#calm) return;
+      this.#scheduler.observe = undefined;
+      this.#crash(victim);
+    };
+  }
+
   /** A crash, at whatever port call it is waiting for; comes back later as a new incarnation. */
-  #crash(): void {
-    const victim = this.#chance.pick(this.#running);
+  #crash(victim = this.#chance.pick(this.#running)): void {
     if (!isAlive(victim.process)) return;
     this.#scheduler.crash(victim.process);
     this.#scheduler.after(this.#chance.int(1_500), 'restart', () => this.#restart(victim));

@@ -84,7 +84,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'take the leases word for leading: never stand down for a newer claim',
-    edits: [{ file: 'roles/src/coordinator.ts', from: "await this.#standDown(outcome.kind === 'claim');", to: '' }],
+    edits: [{ file: 'roles/src/coordinator.ts', from: "this.#standDown(outcome.kind === 'claim');", to: '' }],
   },
   {
     name: 'hand out a segment before all of its records were fetched',
