@@ -11,8 +11,8 @@ import type { TopicPartition } from '@plait/core';
 import { PlaitError } from '@plait/core';
 import { isRefusal, KAFKA, readError, reason } from './errors.ts';
 import type { FetchedPartition } from './fetch-response.ts';
-import { costOf, Source, undecodable } from './fetch-source.ts';
-import type { Arrival, FetchLimits, Taken } from './fetch-source.ts';
+import { costOf, requestOf, Source, undecodable } from './fetch-source.ts';
+import type { Arrival, Asked, FetchLimits, Taken } from './fetch-source.ts';
 import { extentOf } from './record-sets.ts';
 import type { Lane, Wire } from './wire.ts';
 
@@ -29,12 +29,6 @@ const PINNED_PART = 16;
 const LARGE_BYTES = 65_536;
 /** The caller computes without ever waiting if chunks are at hand: let requests and answers through this often. */
 const YIELD_AFTER_MS = 2;
-
-interface Asked {
-  readonly source: Source;
-  readonly generation: number;
-  readonly offset: bigint;
-}
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${partition}/${topic}`;
 const turnOfEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -245,7 +239,7 @@ export class FetchLoop {
     this.#notBeforeMs.set(node, nowMs + this.#limits.paceMs);
     this.#asked();
     try {
-      const answer = await this.#wire.fetch(node, lane, this.#request(asked.values(), IDLE_WAIT_MS[lane]));
+      const answer = await this.#wire.fetch(node, lane, requestOf(asked.values(), { maxWaitTime: IDLE_WAIT_MS[lane], isolation: this.#isolation, limits: this.#limits }));
       this.#answered();
       const total = answer.reduce((sum, { records }) => sum + records.length, 0);
       if (total >= LARGE_BYTES) this.#notBeforeMs.delete(node);
@@ -267,17 +261,6 @@ export class FetchLoop {
     const first = this.#rotation++ % sources.length;
     const turned = [...sources.slice(first), ...sources.slice(0, first)];
     return [...turned.filter(({ starved }) => starved), ...turned.filter(({ starved }) => !starved)];
-  }
-
-  #request(asked: Iterable<Asked>, maxWaitTime: number): Parameters<Wire['fetch']>[2] {
-    const topics: Parameters<Wire['fetch']>[2]['topics'] = [];
-    for (const { source, offset } of asked) {
-      const wanted = { partition: source.partition, fetchOffset: offset.toString(), maxBytes: this.#limits.partitionBytesMax };
-      const last = topics.at(-1);
-      if (last?.topic === source.topic) last.partitions.push(wanted);
-      else topics.push({ topic: source.topic, partitions: [wanted] });
-    }
-    return { maxWaitTime, minBytes: 1, maxBytes: this.#limits.responseBytesMax, isolationLevel: this.#isolation, topics };
   }
 
   /** Takes in what one response says of one partition, unless it answers an older question. */

@@ -2,6 +2,7 @@
 import { PlaitError } from '@plait/core';
 import type { TopicPartition } from '@plait/core';
 import type { AbortedTransaction } from './internals.ts';
+import type { Wire } from './wire.ts';
 
 export interface FetchLimits {
   /** A partition with this many bytes fetched and not taken is left out until some are taken. */
@@ -91,4 +92,25 @@ export function undecodable({ topic, partition }: TopicPartition, offset: bigint
   return new PlaitError('invalid', `${topic}-${partition}: the stored batch at offset ${offset} cannot be decoded: ${why}`, {
     details: { topic, partition, offset: offset.toString() },
   });
+}
+
+/** One question of a request: from which offset a partition was wanted, and after which seek. */
+export interface Asked {
+  readonly source: Source;
+  readonly generation: number;
+  readonly offset: bigint;
+}
+
+/** The request that asks for all of `asked`, in their order, partitions of one topic that follow each other together. */
+export function requestOf(
+  asked: Iterable<Asked>, { maxWaitTime, isolation, limits }: { maxWaitTime: number; isolation: 0 | 1; limits: FetchLimits },
+): Parameters<Wire['fetch']>[2] {
+  const topics: Parameters<Wire['fetch']>[2]['topics'] = [];
+  for (const { source, offset } of asked) {
+    const wanted = { partition: source.partition, fetchOffset: offset.toString(), maxBytes: limits.partitionBytesMax };
+    const last = topics.at(-1);
+    if (last?.topic === source.topic) last.partitions.push(wanted);
+    else topics.push({ topic: source.topic, partitions: [wanted] });
+  }
+  return { maxWaitTime, minBytes: 1, maxBytes: limits.responseBytesMax, isolationLevel: isolation, topics };
 }
