@@ -218,7 +218,10 @@ export async function makeLedger(options: MakeLedgerOptions): Promise<LedgerHarn
   await createTopic(place, topic, options);
   const folder = join(await mkdtemp(join(tmpdir(), 'plait-e2e-')), 'ledger');
   const created = await start(['init', '--topic', topic, '--ledger', folder, ...(options.init ?? [])], environment(place)).ended;
-  if (created.code !== 0) throw new Error(`init: ${created.stderr}`);
+  if (created.code !== 0) {
+    await rm(dirname(folder), { recursive: true, force: true });
+    throw new Error(`init: ${created.stderr}`);
+  }
   const file = await readLedgerFile(join(folder, 'ledger.json'));
   return new LedgerHarness({ place, topic, folder, file, partitions: options.partitions });
 }
