@@ -53,7 +53,7 @@ export function coordinatorCommand(): Command {
 export async function runCoordinator(settings: RoleSettings & { readonly redisUrl: string; readonly leaseTtlMs: number }): Promise<void> {
   const { ledger, key, signal, redisUrl, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender } = await openLog(settings, ports);
+  const { reader, appender } = await openLog(settings, ports, { paceMs: 0 });
   const lease = ports.adopt(await openLease({ url: redisUrl, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
   const observe = observer(settings.log);
   const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });

@@ -59,17 +59,17 @@ function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
 
 /**
  * Opens the log for a role, after a look whether it is this ledger's and has the settings it needs. Both ports are closed
- * by `ports`. Throws `config`, `unavailable`, `missing`.
+ * by `ports`. `paceMs` is how long a message may rest unread. Throws `config`, `unavailable`, `missing`.
  */
 export async function openLog(
-  { kafka, ledger, log }: RoleSettings, ports: AsyncDisposableStack,
+  { kafka, ledger, log }: RoleSettings, ports: AsyncDisposableStack, { paceMs }: { readonly paceMs: number },
 ): Promise<{ reader: LogReader; appender: LogAppender }> {
   const topic = ledger.log;
   const { brokers, ...rest } = kafka;
   await using opened = await openLedger({ ...ledger, bootstrapServers: brokers, kafka: rest });
   log.debug({ event: 'opened', origin: opened.origin }, `found genesis of ${opened.origin}`);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
-  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n) }), (port) => port.close());
+  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n), paceMs }), (port) => port.close());
   const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
   return { reader, appender };
 }

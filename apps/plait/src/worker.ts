@@ -8,6 +8,9 @@ import { bootstrapOption, ledgerOption, logLevelOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
 import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
 
+/** A worker only looks whether its reports were taken: there is no hurry, and a request a message would cost more than hashing. */
+const LOG_PACE_MS = 25;
+
 const EXAMPLES = `
 Run as many as you like: they share the partitions. Each may have a key of its own; a configuration names all of them.
 
@@ -36,7 +39,7 @@ export function workerCommand(): Command {
 export async function runWorker(settings: RoleSettings): Promise<void> {
   const { kafka, ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender } = await openLog(settings, ports);
+  const { reader, appender } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
   const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
   const membership = ports.adopt(joinWorkerGroup({ kafka, groupId: workerGroupId(ledger) }), (port) => port.leave());
   const observe = observer(settings.log);

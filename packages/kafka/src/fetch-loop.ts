@@ -11,7 +11,7 @@ import type { TopicPartition } from '@plait/core';
 import { PlaitError } from '@plait/core';
 import { isRefusal, KAFKA, readError, reason } from './errors.ts';
 import type { FetchedPartition } from './fetch-response.ts';
-import { costOf, requestOf, Source, undecodable } from './fetch-source.ts';
+import { costOf, inTurn, requestOf, Source, undecodable } from './fetch-source.ts';
 import type { Arrival, Asked, FetchLimits, Taken } from './fetch-source.ts';
 import { extentOf } from './record-sets.ts';
 import type { Lane, Wire } from './wire.ts';
@@ -27,6 +27,8 @@ const BACKOFF_MS = { first: 50, max: 1_000 } as const;
 const PINNED_PART = 16;
 /** An answer of so many bytes says that there is more: the next request does not wait for its pace. */
 const LARGE_BYTES = 65_536;
+/** Nobody has asked for so long: nothing more is fetched ahead until somebody does. */
+const UNASKED_MS = 1_000;
 /** The caller computes without ever waiting if chunks are at hand: let requests and answers through this often. */
 const YIELD_AFTER_MS = 2;
 
@@ -55,6 +57,7 @@ export class FetchLoop {
   /** When the next request to a node may begin, by its pace. */
   readonly #notBeforeMs = new Map<number, number>();
   #paceTimer: NodeJS.Timeout | undefined;
+  #polledAtMs = performance.now();
   #yieldedAtMs = 0;
 
   constructor({ wire, isolation, limits }: { wire: Wire; isolation: 0 | 1; limits: FetchLimits }) {
@@ -104,6 +107,9 @@ export class FetchLoop {
    */
   async ready(maxWaitMs: number, only?: TopicPartition): Promise<boolean> {
     if (this.#waiter !== undefined) throw new Error('one caller at a time');
+    const isResumed = this.#isUnasked();
+    this.#polledAtMs = performance.now();
+    if (isResumed) this.#pump();
     if (this.#has(only)) {
       if (performance.now() - this.#yieldedAtMs > YIELD_AFTER_MS) await turnOfEventLoop();
       this.#yieldedAtMs = performance.now();
@@ -165,6 +171,10 @@ export class FetchLoop {
     return only === undefined ? this.#ready.size > 0 : (this.#sources.get(keyOf(only))?.queue.length ?? 0) > 0;
   }
 
+  #isUnasked(): boolean {
+    return performance.now() - this.#polledAtMs > UNASKED_MS;
+  }
+
   #isSilent(): boolean {
     return this.#silentSinceMs !== undefined && performance.now() - this.#silentSinceMs > SILENCE_MS + IDLE_WAIT_MS['fetch-0'];
   }
@@ -185,7 +195,7 @@ export class FetchLoop {
 
   /** Starts whatever can be started now. Called after every change; never waits. */
   #pump(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isUnasked()) return;
     const byNode = new Map<number, Source[]>();
     let lost = false;
     for (const source of this.#sources.values()) {
@@ -230,7 +240,7 @@ export class FetchLoop {
   async #fly(node: number, lane: Exclude<Lane, 'other'>, sources: Source[]): Promise<void> {
     const asked = new Map<string, Asked>();
     const nowMs = performance.now();
-    for (const source of this.#inTurn(sources)) {
+    for (const source of inTurn(sources, this.#rotation++)) {
       source.flying[lane] = true;
       source.flyingSinceMs = nowMs;
       asked.set(keyOf(source), { source, generation: source.generation, offset: source.next });
@@ -254,13 +264,6 @@ export class FetchLoop {
     this.#endSilence();
     this.#pump();
     this.#wake();
-  }
-
-  /** Starved ones first, the others beginning at another one each time: Kafka fills a response in this order. */
-  #inTurn(sources: readonly Source[]): Source[] {
-    const first = this.#rotation++ % sources.length;
-    const turned = [...sources.slice(first), ...sources.slice(0, first)];
-    return [...turned.filter(({ starved }) => starved), ...turned.filter(({ starved }) => !starved)];
   }
 
   /** Takes in what one response says of one partition, unless it answers an older question. */

@@ -114,3 +114,13 @@ export function requestOf(
   }
   return { maxWaitTime, minBytes: 1, maxBytes: limits.responseBytesMax, isolationLevel: isolation, topics };
 }
+
+/**
+ * The order in which partitions are asked for: starved ones first, the others beginning at another one each `round`.
+ * Kafka fills a response in this order.
+ */
+export function inTurn(sources: readonly Source[], round: number): Source[] {
+  const first = round % sources.length;
+  const turned = [...sources.slice(first), ...sources.slice(0, first)];
+  return [...turned.filter(({ starved }) => starved), ...turned.filter(({ starved }) => !starved)];
+}

@@ -32,6 +32,8 @@ export interface ReadOptions {
 }
 
 const REST_MS = 200;
+/** Records are needed only when their block has come, some ms later: fewer and fuller answers in time. */
+const SOURCE_PACE_MS = 4;
 
 /** See `Ledger.readSegments`. */
 export async function* readSegments(access: Access, options: ReadOptions): AsyncGenerator<VerifiedSegment, undefined> {
@@ -40,8 +42,8 @@ export async function* readSegments(access: Access, options: ReadOptions): Async
   if (stopped() || (toSeq !== undefined && toSeq <= fromSeq)) return;
   const { kafka, log: topic, origin, ledgerKey, patienceMs } = access;
   await using ports = new AsyncDisposableStack();
-  const log = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n), paceMs: Number(process.env.RL ?? 2) }), (port) => port.close());
-  const source = ports.adopt(await openSourceReader({ kafka, paceMs: Number(process.env.RS ?? 3) }), (port) => port.close());
+  const log = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n) }), (port) => port.close());
+  const source = ports.adopt(await openSourceReader({ kafka, paceMs: SOURCE_PACE_MS }), (port) => port.close());
   const reader = new Reader({ origin, ledgerKey, log, source, clock: systemClock, fromSeq: seq(fromSeq) });
   const end = follow ? undefined : await log.end();
 

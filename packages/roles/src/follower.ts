@@ -22,6 +22,7 @@ export interface Folded {
   readonly state: LedgerState | undefined;
 }
 
+/** Which log to follow, and how. */
 export interface FollowerOptions extends Pinned {
   /** At position 0. The follower is its only caller. */
   readonly log: LogReader;
@@ -30,6 +31,7 @@ export interface FollowerOptions extends Pinned {
   readonly verify?: VerifySignature;
 }
 
+/** Reads a log from its beginning and folds it, message by message. One caller at a time. */
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #take: (folded: Folded) => void;

@@ -42,7 +42,7 @@ export interface RoleTimes {
 
 /** What a role takes where it is not told otherwise. */
 export const DEFAULT_TIMES: RoleTimes = {
-  cutIntervalMs: 4,
+  cutIntervalMs: 3,
   stallMs: 3_000,
   takeoverMs: 1_000,
   resendMs: 1_000,
