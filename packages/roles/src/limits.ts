@@ -9,9 +9,6 @@ export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024;
 /** Segments of one partition that a worker hashes ahead of what it may report; then it stops reading that partition. */
 export const UNREPORTED_SEGMENTS_MAX = 64;
 
-/** Lines a reader knows of and has not handed out; then it stops reading the log. */
-export const QUEUED_LINES_MAX = 20_000;
-
 /** How long an idle role waits for its inputs in one step, ms: the delay with which it sees what does not wake it. */
 export const IDLE_WAIT_MS = 100;
 

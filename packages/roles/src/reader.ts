@@ -8,7 +8,7 @@ import {
   type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
 } from '@plait/core';
 import { Follower, type FollowerOptions } from './follower.ts';
-import { DEFAULT_TIMES, IDLE_WAIT_MS, PROBE_WAIT_MS, QUEUED_LINES_MAX, type RoleTimes } from './limits.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, PROBE_WAIT_MS, type RoleTimes } from './limits.ts';
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
@@ -87,8 +87,7 @@ export class Reader {
    * `unavailable`, also while a partition gives nothing though brokers answer. And what the ports and the fold throw.
    */
   async step(): Promise<VerifiedSegment | undefined> {
-    const queued = this.#queue.length - this.#queueStart;
-    if (queued < QUEUED_LINES_MAX) await this.#follower.poll(queued === 0 ? IDLE_WAIT_MS : 0);
+    if (this.drained) await this.#follower.poll(IDLE_WAIT_MS);
     const next = this.#queue[this.#queueStart];
     if (next === undefined) return undefined;
     const verified = await (this.#finding === undefined ? this.#examine(next) : this.#judge(next, this.#finding));
