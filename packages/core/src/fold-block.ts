@@ -7,8 +7,8 @@ import { appendLeaf, rangeRoot } from './compact.ts';
 import { headerLeafHash, linesRoot, type BlockHeader } from './block.ts';
 import { hashToText } from './bytes.ts';
 import { invariant } from './errors.ts';
-import { signerAmong, type SignatureReason } from './fold-signature.ts';
-import type { Applied } from './fold.ts';
+import { signerAmong } from './fold-signature.ts';
+import type { Applied, BlockReason, SignatureReason } from './outcome.ts';
 import { messageHash } from './message.ts';
 import type { Note, VerifySignature } from './note.ts';
 import { compareSegments, segmentCount, type Line, type Segment } from './segment.ts';
@@ -16,11 +16,6 @@ import { encodeState, stateAt } from './state-text.ts';
 import { eachChain, mapChains, type Chain, type LedgerState } from './state.ts';
 import { height, seq } from './types.ts';
 import type { LogPosition, Seq } from './types.ts';
-
-/** Why a block was ignored, apart from its signature; the fields of a header in the order they are checked. */
-export type BlockReason =
-  | 'no-leader' | 'other-claim' | 'other-configuration' | 'height' | 'first-seq' | 'cut' | 'time' | 'history'
-  | 'content' | 'state';
 
 /** Judges a block of this ledger at `position`. */
 export function applyBlock(

@@ -1,5 +1,5 @@
 /** The fold of reports: chains are extended segment by segment. */
-import type { Applied } from './fold.ts';
+import type { Applied, SegmentOutcome, SegmentReason } from './outcome.ts';
 import { signerAmong } from './fold-signature.ts';
 import { REPORT_BYTES_MAX, SEGMENT_RECORDS_MAX } from './limits.ts';
 import { messageHash } from './message.ts';
@@ -8,24 +8,6 @@ import type { Report } from './report.ts';
 import { formatSegment, sameStart, segmentCount, segmentHash, type Segment } from './segment.ts';
 import { chainOf, extendEnd, withChain, type Chain, type LedgerState } from './state.ts';
 import type { LogPosition } from './types.ts';
-
-/** Why a whole report was ignored, apart from its signature. */
-export type ReportReason = 'report-too-large';
-
-/**
- * Why a segment was ignored. `duplicate`: the same one is pending or is the chain's head; `equivocation`: another one
- * over the same range is pending (an alarm: one of two workers lies, or the topic changed between them); `not-at-end`:
- * it does not begin at the chain's end; `full`: the partition number is not below `partitions-max`, or `pending-max`
- * segments wait for a block already.
- */
-export type SegmentReason =
-  | 'unknown-source' | 'generation' | 'duplicate' | 'equivocation' | 'not-at-end' | 'range' | 'too-many-records'
-  | 'full' | 'loss-not-allowed';
-
-/** What became of one segment of a report whose signature counts. */
-export type SegmentOutcome =
-  | { readonly accepted: true; readonly segment: Segment }
-  | { readonly accepted: false; readonly segment: Segment; readonly reason: SegmentReason };
 
 /** Judges a report of this ledger at `position`. */
 export function applyReport(

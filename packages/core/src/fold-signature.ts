@@ -1,9 +1,7 @@
 /** Who signed a note, among the keys in force. */
 import type { VerifierKey } from './keys.ts';
 import { verifyNoteSignature, type Note, type VerifySignature } from './note.ts';
-
-/** Why no key in force signed a note: see {@link signerAmong}. */
-export type SignatureReason = 'unknown-key' | 'bad-signature';
+import type { SignatureReason } from './outcome.ts';
 
 /**
  * The key that signed the note. `unknown-key`: no signature line names one of `keys` (by name and id); `bad-signature`:

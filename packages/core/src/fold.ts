@@ -5,59 +5,22 @@
  * each kind have a fixed order, and the first that fails is the reason. Size, kind, ledger and numbers are checked
  * before signatures, signatures before content.
  */
-import type { Hash, LogPosition } from './types.ts';
-import { epoch, height, seq } from './types.ts';
+import { epoch, height, seq, type LogPosition } from './types.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Claim } from './claim.ts';
 import { EMPTY_RANGE, rangeRoot } from './compact.ts';
 import type { Configuration, Genesis, Start, VoidRange } from './configuration.ts';
-import { hashToText } from './bytes.ts';
+import { hashToText, utf8Decode } from './bytes.ts';
 import { invariant, isPlaitError, PlaitError } from './errors.ts';
-import { applyBlock, type BlockReason } from './fold-block.ts';
-import { applyReport, type ReportReason, type SegmentOutcome } from './fold-report.ts';
+import { applyBlock } from './fold-block.ts';
+import { applyReport } from './fold-report.ts';
 import { formatNote, verifyNoteSignature, type Note, type VerifySignature } from './note.ts';
-import type { VerifierKey } from './keys.ts';
-import { signerAmong, type SignatureReason } from './fold-signature.ts';
+import { signerAmong } from './fold-signature.ts';
 import { MESSAGE_BYTES_MAX, RULES_VERSION } from './limits.ts';
 import { kindOf, messageHash, parseMessage, type Message, type MessageKind, type UnknownRules } from './message.ts';
-import type { BlockHeader } from './block.ts';
-import type { Line } from './segment.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { Applied, CheckpointVerdict, IgnoreReason, Outcome } from './outcome.ts';
 import { chainOf, isImplicit, startOfChain, withChains, type Chains, type FoldState, type LedgerState } from './state.ts';
-import { utf8Decode } from './bytes.ts';
 import { ed25519Verify } from '#ed25519';
-
-/** Why a whole message was ignored. */
-export type IgnoreReason =
-  | 'too-large' | 'malformed' | 'unknown-kind' | 'other-origin' | 'other-ledger'
-  | 'before-genesis' | 'second-genesis'
-  | 'version' | 'previous' | 'voids' | 'generation'
-  | 'epoch' | 'follows'
-  | SignatureReason | ReportReason | BlockReason;
-
-/**
- * What became of a message. A report counts segment by segment. Checkpoints and snapshots are noted: they are never
- * part of validity. `contradicts`: a checkpoint signed by a key in force covers more than the log holds, or another tree
- * of the same size; `older`: it covers less, which the fold cannot compare.
- */
-export type Outcome =
-  | { readonly kind: 'genesis'; readonly hash: Hash; readonly genesis: Genesis }
-  | { readonly kind: 'configuration'; readonly hash: Hash; readonly configuration: Configuration }
-  | { readonly kind: 'claim'; readonly hash: Hash; readonly claim: Claim; readonly key: string }
-  | { readonly kind: 'report'; readonly hash: Hash; readonly key: string; readonly segments: readonly SegmentOutcome[] }
-  | { readonly kind: 'block'; readonly hash: Hash; readonly header: BlockHeader; readonly lines: readonly Line[] }
-  | { readonly kind: 'checkpoint'; readonly checkpoint: Checkpoint; readonly key: VerifierKey; readonly verdict: CheckpointVerdict }
-  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
-  | { readonly kind: 'ignored'; readonly of: MessageKind | 'unknown'; readonly reason: IgnoreReason };
-
-/** How a checkpoint compares with the blocks accepted before it; see {@link Outcome}. */
-export type CheckpointVerdict = 'consistent' | 'older' | 'contradicts';
-
-/** The state after a message, and what became of it. */
-export interface Applied<S extends FoldState = FoldState> {
-  readonly state: S;
-  readonly outcome: Outcome;
-}
 
 /** What a caller of the fold may bring along. */
 export interface FoldOptions {

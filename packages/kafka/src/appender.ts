@@ -4,7 +4,7 @@ import type { LogAppender } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { isRefusal, isSurelyNotAppended, readError, reason } from './errors.ts';
-import { Wire } from './wire.ts';
+import { connectWire, type Wire } from './wire.ts';
 
 /** Which log is appended to, and how long an append may take. */
 export interface LogAppenderOptions {
@@ -103,12 +103,6 @@ class KafkaLogAppender implements LogAppender {
  * is refused. `append` ends within `timeoutMs`; two at a time are an Error. Messages are not compressed.
  */
 export async function openLogAppender(options: LogAppenderOptions): Promise<LogAppender> {
-  const wire = new Wire(options.kafka);
-  try {
-    await wire.connect();
-  } catch (error) {
-    wire.close();
-    throw error;
-  }
+  const wire = await connectWire(options.kafka);
   return new KafkaLogAppender(wire, options);
 }

@@ -8,7 +8,7 @@ import { FetchLoop } from './fetch-loop.ts';
 import { undecodable } from './fetch-source.ts';
 import type { Arrival, FetchLimits } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
-import { Wire } from './wire.ts';
+import { connectWire, type Wire } from './wire.ts';
 
 /** Which log is read, and from where. */
 export interface LogReaderOptions {
@@ -152,12 +152,6 @@ class KafkaLogReader implements LogReader {
  * same. The settings of the topic are not checked: see `checkLogTopic`.
  */
 export async function openLogReader(options: LogReaderOptions): Promise<LogReader> {
-  const wire = new Wire(options.kafka);
-  try {
-    await wire.connect();
-  } catch (error) {
-    wire.close();
-    throw error;
-  }
+  const wire = await connectWire(options.kafka);
   return new KafkaLogReader(wire, options);
 }

@@ -8,7 +8,7 @@ import { FetchLoop } from './fetch-loop.ts';
 import { undecodable } from './fetch-source.ts';
 import type { FetchLimits, Taken } from './fetch-source.ts';
 import { decodeRecordSet } from './record-sets.ts';
-import { Wire } from './wire.ts';
+import { connectWire } from './wire.ts';
 
 /** How sources are reached, and how much is fetched ahead. */
 export interface SourceReaderOptions {
@@ -93,13 +93,7 @@ class KafkaSourceReader implements SourceReader {
  * The records' `payload`s are slices of what was fetched: one that is kept keeps up to 16 MiB alive.
  */
 export async function openSourceReader(options: SourceReaderOptions): Promise<SourceReader> {
-  const wire = new Wire(options.kafka);
-  try {
-    await wire.connect();
-  } catch (error) {
-    wire.close();
-    throw error;
-  }
+  const wire = await connectWire(options.kafka);
   const { bufferBytesMax = LIMITS.bufferBytesMax, paceMs = LIMITS.paceMs } = options;
   const limits = { ...LIMITS, bufferBytesMax, paceMs };
   return new KafkaSourceReader(new FetchLoop({ wire, isolation: READ_COMMITTED, limits }));

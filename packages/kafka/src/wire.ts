@@ -56,6 +56,18 @@ function asDecoded<T>(request: ProtocolRequest<T>): ProtocolRequest<T> {
   };
 }
 
+/** A wire that some broker has answered on. Throws as `Wire.connect`, and leaves nothing open then. */
+export async function connectWire(options: KafkaOptions): Promise<Wire> {
+  const wire = new Wire(options);
+  try {
+    await wire.connect();
+  } catch (error) {
+    wire.close();
+    throw error;
+  }
+  return wire;
+}
+
 export class Wire {
   readonly #options: KafkaOptions;
   readonly #addresses = new Map<number, string>();
