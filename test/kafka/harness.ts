@@ -72,12 +72,20 @@ export class Harness {
     await this.produceRaw(at, recordBatch(payloads.map((payload) => ({ payload: encodePayload(payload) }))));
   }
 
-  /** Appends a batch as it is. Throws when the broker refuses it. */
+  /** Appends a batch as it is, waiting for a partition that was made just now. Throws when the broker refuses the batch. */
   async produceRaw({ topic, partition }: TopicPartition, batch: Buffer): Promise<void> {
-    const code = await sendProduce(this.options.brokers[0] ?? '', { topic, partition, batch });
+    const send = (): Promise<number> => sendProduce(this.options.brokers[0] ?? '', { topic, partition, batch });
+    let code = await send();
+    for (let attempt = 0; NOT_READY.has(code) && attempt < 50; attempt += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      code = await send();
+    }
     if (code !== 0) throw new Error(`produce: Kafka's error ${code}`);
   }
 }
+
+/** UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER: nothing was appended, and that may pass. */
+const NOT_READY: ReadonlySet<number> = new Set([3, 5, 6]);
 
 const toHeaders = (payload: Payload): Record<string, Buffer> =>
   Object.fromEntries(payload.headers.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value ?? [])]));

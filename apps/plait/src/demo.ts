@@ -47,7 +47,7 @@ export function demoCommand(): Command {
     .description('Starts Kafka, Redis, workers, coordinators and a reader, produces orders, kills the leader and a worker in the middle, and verifies the whole ledger in the end.')
     .option('--seed <n>', 'what the orders are made from', countArgument(0, SEED_MAX), 1)
     .option('--keep', 'leave everything running in the end, until Ctrl-C')
-    .addOption(logLevelOption().default('warn'))
+    .addOption(logLevelOption().default('error'))
     .addHelpText('after', EXAMPLES)
     .action(async (options: DemoOptions) => {
       process.exitCode = await runDemo(options, stopSignal());
