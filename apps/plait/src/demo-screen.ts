@@ -19,6 +19,7 @@ export class Screen implements Disposable {
   readonly #read: () => Progress;
   readonly #timer: NodeJS.Timeout;
   #ticks = 0;
+  #sample = '';
   #before = { verified: 0, atMs: performance.now() };
 
   constructor(read: () => Progress) {
@@ -35,7 +36,10 @@ export class Screen implements Disposable {
   #tick(): void {
     this.#ticks += 1;
     const progress = this.#read();
-    if (this.#ticks % SAMPLE_EVERY === 0 && progress.sample !== '') this.say(`  ${fitted(progress.sample)}`);
+    if (this.#ticks % SAMPLE_EVERY === 0 && progress.sample !== this.#sample) {
+      this.#sample = progress.sample;
+      this.say(fitted(`  ${progress.sample}`));
+    }
     if (process.stdout.isTTY) process.stdout.write(CLEAR_LINE + fitted(this.#line(progress)));
     else if (this.#ticks % (1_000 / REFRESH_MS) === 0) printLine(this.#line(progress));
   }

@@ -110,15 +110,18 @@ async function measure({ env, kafka, seed, team, watch, signal }: Stage): Promis
   let isEven = true;
   let verified = 0;
   let sample = '';
+  const { promise: readerStarted, resolve: sayStarted } = Promise.withResolvers<void>();
   await using producer = await OrderProducer.connect(kafka, seed);
   await using reader = startReader({
     args: [], env,
     onNews: (news) => {
+      sayStarted();
       verified = news.verified;
       sample = news.sample;
       if (isEven) for (const ms of news.latenciesMs) latenciesMs.push(ms);
     },
   });
+  await Promise.race([readerStarted, reader.failed]);
   using screen = new Screen(() => ({
     produced: producer.acknowledged, sequenced: watch.sequenced, verified, leader: team.leader, epoch: watch.epoch, sample,
   }));
