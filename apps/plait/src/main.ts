@@ -60,11 +60,5 @@ process.on('uncaughtException', (error) => {
   process.exit(EXIT.bug);
 });
 
-// kafkajs computes one time-out below zero, which Node takes for 1 ms and warns of: noise in logs that programs read.
-process.removeAllListeners('warning');
-process.on('warning', ({ name, message }) => {
-  if (name !== 'TimeoutNegativeWarning') process.stderr.write(`plait: ${name}: ${message}\n`);
-});
-
 // Connections that are still closing need not be waited for.
 process.exit(await main());

@@ -43,3 +43,8 @@ export interface TopicPartition {
   /** 0 … 2^31 − 1 */
   readonly partition: number;
 }
+
+/** A partition's name for people and for maps: `topic/partition`. No two partitions share one: topics hold no slash. */
+export function partitionName({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}

@@ -1,6 +1,6 @@
 /** How a ledger stands: the fold of its log, and where the source partitions end. */
 import {
-  chainOf, invariant, sequencedEnd, type BlockHeader, type Epoch, type Generation, type Hash, type Height, type LedgerState,
+  chainOf, invariant, partitionName, sequencedEnd, type BlockHeader, type Epoch, type Generation, type Hash, type Height, type LedgerState,
   type LogPosition, type Offset, type Outcome, type Seq,
 } from '@plait/core';
 import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/kafka';
@@ -95,7 +95,7 @@ export class LogView {
     if (outcome.kind === 'ignored') this.#count(`${outcome.of}/${outcome.reason}`);
     if (outcome.kind !== 'report') return;
     for (const each of outcome.segments) {
-      if (each.accepted) this.#workers.set(`${each.segment.topic}/${each.segment.partition}`, outcome.key);
+      if (each.accepted) this.#workers.set(partitionName(each.segment), outcome.key);
       else this.#count(`segment/${each.reason}`);
     }
   }
@@ -127,7 +127,7 @@ export class LogView {
     return {
       topic, partition, generation: chain.end.generation, logStart, end,
       reported: chain.end.nextOffset, sequenced, lag: end > sequenced ? end - sequenced : 0n,
-      pending: chain.pending.length, worker: this.#workers.get(`${topic}/${partition}`),
+      pending: chain.pending.length, worker: this.#workers.get(partitionName({ topic, partition })),
     };
   }
 

@@ -3,7 +3,7 @@
  * the global order. A segment is verified before any of its records is handed out.
  */
 import {
-  hashToText, isPlaitError, minimalPayload, PlaitError, segmentCount, SegmentHasher,
+  hashToText, isPlaitError, minimalPayload, partitionName, PlaitError, segmentCount, SegmentHasher,
   type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, type Outcome, 
   type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
 } from '@plait/core';
@@ -71,13 +71,6 @@ export class Reader {
     return this.#queueStart === this.#queue.length;
   }
 
-  /** Whether the log was read to an end sampled in this call. Reads some more of it if not. */
-  async readToEnd(): Promise<boolean> {
-    const end = await this.#options.log.end();
-    if (this.#follower.position < end) await this.#follower.poll(IDLE_WAIT_MS);
-    return this.#follower.position >= end;
-  }
-
   /**
    * The next segment in the global order, or undefined if it cannot be told yet (call again). The first one may begin
    * below `fromSeq`.
@@ -110,7 +103,7 @@ export class Reader {
    * void. The finding is kept meanwhile, also while no broker answers, since the records were taken and are not found twice.
    */
   async #judge(next: Numbered, finding: PlaitError): Promise<VerifiedSegment | undefined> {
-    if (!(await this.readToEnd())) return undefined;
+    if (!(await this.#follower.readToEnd())) return undefined;
     const { segment } = next.line;
     if (!this.#isVoid(segment)) throw finding;
     return { kind: 'void', segment, ...next };
@@ -136,14 +129,14 @@ export class Reader {
 
   /** Begins to read a partition at the first line that needs it, long before that line's turn. */
   #prefetch(segment: Segment): void {
-    const name = nameOf(segment);
+    const name = partitionName(segment);
     if (segment.kind !== 'segment' || this.#buffers.has(name)) return;
     this.#seek(segment);
   }
 
   #seek(segment: Segment): RecordBuffer {
     const buffer = new RecordBuffer(segment.firstOffset);
-    this.#buffers.set(nameOf(segment), buffer);
+    this.#buffers.set(partitionName(segment), buffer);
     this.#options.source.seek(partitionOf(segment), segment.firstOffset);
     return buffer;
   }
@@ -152,7 +145,7 @@ export class Reader {
     const { segment } = next.line;
     if (this.#isVoid(segment)) return { kind: 'void', segment, ...next };
     if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
-    const known = this.#buffers.get(nameOf(segment));
+    const known = this.#buffers.get(partitionName(segment));
     const buffer = known?.firstOffset === segment.firstOffset ? known : this.#seek(segment);
     if (buffer.nextOffset < segment.nextOffset) await this.#fetch(segment, buffer, next.line);
     if (buffer.nextOffset < segment.nextOffset) return undefined;
@@ -247,10 +240,6 @@ function coveredBy(ranges: readonly VoidRange[], segment: Segment): boolean {
 
 function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
   return { topic, partition };
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }
 
 function describe({ topic, partition, firstOffset, nextOffset }: Segment): string {

@@ -6,7 +6,7 @@
  * instead, the partition starts again from the chain's end.
  */
 import {
-  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, REPORT_BYTES_MAX, segmentCount,
+  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, partitionName, REPORT_BYTES_MAX, segmentCount,
   segmentHash, signNote, type Hash, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
 } from '@plait/core';
 import type { Observe } from './events.ts';
@@ -102,7 +102,7 @@ export class Worker {
     if (outcome.kind !== 'report') return;
     for (const each of outcome.segments) {
       if (each.accepted || each.reason === 'duplicate') continue;
-      const work = this.#work.get(nameOf(each.segment));
+      const work = this.#work.get(partitionName(each.segment));
       if (work?.awaits(segmentHash(each.segment)) === true) this.#forget(each.segment);
       if (each.reason === 'equivocation') {
         this.#alarm('equivocation', `two different segments over ${formatSegment(each.segment)}`);
@@ -123,12 +123,12 @@ export class Worker {
     if (version !== this.#assignment) {
       this.#assignment = version;
       this.#stopped.clear();
-      const assigned = new Set(partitions.map(nameOf));
-      for (const work of this.#work.values()) if (!assigned.has(nameOf(work.partition))) this.#forget(work.partition);
+      const assigned = new Set(partitions.map(partitionName));
+      for (const work of this.#work.values()) if (!assigned.has(partitionName(work.partition))) this.#forget(work.partition);
       this.#options.observe?.({ event: 'assigned', version, partitions });
     }
     for (const partition of partitions) {
-      const name = nameOf(partition);
+      const name = partitionName(partition);
       if (!this.#work.has(name) && this.#stopped.get(name) !== chainOf(state, partition).end.head) this.#start(state, partition);
     }
   }
@@ -136,13 +136,13 @@ export class Worker {
   /** The next segment starts at the chain's end in the fold. */
   #start(state: LedgerState, partition: TopicPartition): void {
     const work = new PartitionWork(partition, chainOf(state, partition));
-    this.#work.set(nameOf(partition), work);
+    this.#work.set(partitionName(partition), work);
     this.#options.source.seek(partition, work.readTo);
     this.#options.observe?.({ event: 'started', partition, offset: work.readTo, why: 'chain end' });
   }
 
   #forget(partition: TopicPartition): void {
-    const name = nameOf(partition);
+    const name = partitionName(partition);
     this.#work.delete(name);
     this.#held.delete(name);
     this.#options.source.drop(partition);
@@ -152,7 +152,7 @@ export class Worker {
   #reconcile(state: LedgerState): void {
     const options = { nowMs: this.#options.clock.nowMs(), patienceMs: this.#times.reportTimeoutMs };
     for (const work of Array.from(this.#work.values())) {
-      const name = nameOf(work.partition);
+      const name = partitionName(work.partition);
       if (work.reconcile(chainOf(state, work.partition), options) !== 'good') {
         this.#forget(work.partition);
         this.#start(state, work.partition);
@@ -164,7 +164,7 @@ export class Worker {
   }
 
   #take(event: SourceEvent): void {
-    const name = nameOf(event);
+    const name = partitionName(event);
     const work = this.#work.get(name);
     if (work === undefined) return;
     if (event.kind === 'out-of-range') {
@@ -188,7 +188,7 @@ export class Worker {
   #stop(partition: TopicPartition, message: string): void {
     const { state } = this;
     this.#forget(partition);
-    if (state !== undefined) this.#stopped.set(nameOf(partition), chainOf(state, partition).end.head);
+    if (state !== undefined) this.#stopped.set(partitionName(partition), chainOf(state, partition).end.head);
     this.#alarm('partition-stopped', message);
   }
 
@@ -248,8 +248,4 @@ export class Worker {
       this.#sending = undefined;
     }
   }
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }
