@@ -1,6 +1,15 @@
 /** What roles tell about themselves, for logs, metrics and tests. Nothing that is told changes what they do. */
 import type { LogPosition, Offset, Outcome, TopicPartition } from '@plait/core';
 
+/**
+ * What needs a person. docs/OPERATING.md has an entry for each: what it means, what to look at, and the command that ends it.
+ *
+ * - `equivocation`: two signed segments over one range differ.
+ * - `record-unreadable`: a record cannot be decoded or hashed; its partition stops.
+ * - `source-expired`: records expired before a worker hashed them; their partition stops.
+ */
+export type AlarmName = 'equivocation' | 'record-unreadable' | 'source-expired';
+
 /** One thing that a role tells. */
 export type RoleEvent =
   | { readonly event: 'folded'; readonly position: LogPosition; readonly outcome: Outcome }
@@ -13,7 +22,7 @@ export type RoleEvent =
   | { readonly event: 'fenced'; readonly epoch: bigint }
   | { readonly event: 'lease'; readonly held: boolean }
   | { readonly event: 'waiting'; readonly why: string }
-  | { readonly event: 'alarm'; readonly alarm: string; readonly message: string };
+  | { readonly event: 'alarm'; readonly alarm: AlarmName; readonly message: string };
 
 /** Gets what a role tells, in order and synchronously; must not throw. */
 export type Observe = (event: RoleEvent) => void;

@@ -9,7 +9,7 @@ import {
   chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, partitionName, REPORT_BYTES_MAX, segmentCount,
   segmentHash, signNote, type Hash, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
 } from '@plait/core';
-import type { Observe } from './events.ts';
+import type { AlarmName, Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { DEFAULT_TIMES, WORKER_WAIT_MS, type RoleTimes } from './limits.ts';
 import { PartitionWork } from './partition-work.ts';
@@ -168,14 +168,14 @@ export class Worker {
     const work = this.#work.get(name);
     if (work === undefined) return;
     if (event.kind === 'out-of-range') {
-      this.#stop(event, `${name}: offset ${event.offset} is not there, the partition holds ${event.logStart} … ${event.end}`);
+      this.#stop(event, 'source-expired', `${name}: offset ${event.offset} is not there, the partition holds ${event.logStart} … ${event.end}`);
       return;
     }
     try {
       work.add(event);
     } catch (error) {
       if (!isPlaitError(error, 'invalid')) throw error;
-      this.#stop(event, `${name}: a record in ${event.firstOffset} … ${event.nextOffset} cannot be hashed: ${error.message}`);
+      this.#stop(event, 'record-unreadable', `${name}: a record in ${event.firstOffset} … ${event.nextOffset} cannot be hashed: ${error.message}`);
       return;
     }
     if (work.full) {
@@ -185,14 +185,14 @@ export class Worker {
   }
 
   /** Stops one partition with an alarm; the others go on. */
-  #stop(partition: TopicPartition, message: string): void {
+  #stop(partition: TopicPartition, alarm: AlarmName, message: string): void {
     const { state } = this;
     this.#forget(partition);
     if (state !== undefined) this.#stopped.set(partitionName(partition), chainOf(state, partition).end.head);
-    this.#alarm('partition-stopped', message);
+    this.#alarm(alarm, message);
   }
 
-  #alarm(alarm: string, message: string): void {
+  #alarm(alarm: AlarmName, message: string): void {
     this.#options.observe?.({ event: 'alarm', alarm, message });
   }
 
