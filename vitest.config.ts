@@ -1,7 +1,8 @@
 import { defineConfig, type Plugin } from 'vitest/config';
 
 /** Files that need a Kafka or a Redis: their project has the global setup that starts one of each for the whole run. */
-const onKafka = ['test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/launcher/**/*.test.ts'];
+const onKafka = ['test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/launcher/**/*.test.ts',
+  'test/security/**/*.test.ts', 'test/package/**/*.test.ts'];
 /** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
 const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
 
