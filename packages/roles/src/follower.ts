@@ -24,14 +24,16 @@ export interface Folded {
 
 /** Which log to follow, and how. */
 export interface FollowerOptions extends Pinned {
-  /** At position 0. The follower is its only caller. */
+  /** At position 0, or right behind `start`. The follower is its only caller. */
   readonly log: LogReader;
+  /** A state to fold on from, which the caller trusts; see {@link coldStart}. Without it everything is folded. */
+  readonly start?: LedgerState;
   readonly observe?: Observe;
   /** See core's FoldOptions. */
   readonly verify?: VerifySignature;
 }
 
-/** Reads a log from its beginning and folds it, message by message. One caller at a time. */
+/** Reads a log from its beginning, or from a trusted state, and folds it, message by message. One caller at a time. */
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #take: (folded: Folded) => void;
@@ -43,7 +45,7 @@ export class Follower {
   constructor(options: FollowerOptions, take: (folded: Folded) => void = () => undefined) {
     this.#options = options;
     this.#take = take;
-    this.#state = emptyState({ origin: options.origin, ledgerKey: options.ledgerKey });
+    this.#state = options.start ?? emptyState({ origin: options.origin, ledgerKey: options.ledgerKey });
   }
 
   /** The fold of everything read so far; undefined before genesis. */

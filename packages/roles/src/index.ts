@@ -3,6 +3,7 @@ export type * from './ports.ts';
 export * from './limits.ts';
 export type * from './events.ts';
 export * from './follower.ts';
+export * from './cold-start.ts';
 export * from './lease-keeper.ts';
 export * from './loop.ts';
 export * from './coordinator.ts';

@@ -5,7 +5,7 @@
  * Errors are {@link PlaitError}s. `unavailable` and `unknown` are the only codes that a caller meets in normal
  * operation; a role's loop waits and goes on after them.
  */
-import type { LogPosition, Offset, TopicPartition } from '@plait/core';
+import type { Hash, Height, LogPosition, Offset, TopicPartition } from '@plait/core';
 
 /** One message of the log. Only its value counts; key, headers and timestamp are never looked at. */
 export interface LogMessage {
@@ -36,6 +36,42 @@ export interface LogReader {
 
   /** Frees connections. Repeatable. */
   close(): Promise<void>;
+}
+
+/**
+ * Another, independent reading of the same log, which begins at `from`: for searching backwards, and to read single
+ * messages again. Several may be open at once; whoever opens one closes it. Throws `unavailable`, `config`. That nothing
+ * is there, or nothing any more, only the reader's polls tell.
+ */
+export type OpenLog = (from: LogPosition) => Promise<LogReader>;
+
+/** What a role remembers of the log across restarts. One caller at a time. */
+export interface Memory {
+  /** What was saved last; undefined if nothing ever was. Throws `config` if it cannot be read. */
+  load(): Promise<Remembered | undefined>;
+  /** Durable when it resolves; a crash before leaves what was saved before. */
+  save(remembered: Remembered): Promise<void>;
+}
+
+/** A message of the log, to be recognised by. */
+export interface Mark {
+  readonly position: LogPosition;
+  /** SHA-256 of its bytes. */
+  readonly message: Hash;
+}
+
+/** How far a role has come, and what it must find again. */
+export interface Remembered extends Mark {
+  readonly origin: string;
+  readonly ledgerId: Hash;
+  /** Number of accepted blocks. */
+  readonly height: Height;
+  /** Message hash of the header at height − 1; undefined at height 0. */
+  readonly header: Hash | undefined;
+  /** The largest checkpoint that this role signed or trusted. */
+  readonly checkpoint?: { readonly size: bigint; readonly root: Hash };
+  /** Older messages at widening distances, newest first, so that a last common point can be named. */
+  readonly marks: readonly Mark[];
 }
 
 /** Appends to the log. One outstanding append at a time; the adapter refuses a second one (a bug of the caller). */
