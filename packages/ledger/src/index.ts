@@ -9,3 +9,8 @@ export type { Ledger, OpenLedgerOptions } from './ledger.ts';
 export type { ReadOptions } from './read.ts';
 export type { LastBlock, LedgerStatus, PartitionStatus } from './status.ts';
 export type { VerifiedSegment } from '@plait/roles';
+// Outside of this workspace there is no core: what a program needs of it comes from here.
+export { isPlaitError, PlaitError } from '@plait/core';
+export type {
+  ErrorCode, ErrorDetails, Generation, Hash, Height, Index, LogPosition, LossSegment, Offset, RecordHeader, RecordSegment, Segment, Seq,
+} from '@plait/core';
