@@ -15,7 +15,7 @@ describe('Lease over Redis', () => {
     const key = uniqueName('lease');
     return {
       ttlMs,
-      lease: () => openLease({ url: redisUrl(), key, ttlMs }),
+      lease: () => openLease({ redis: { kind: 'node', url: redisUrl() }, key, ttlMs }),
       flush: async () => {
         const redis = new Redis(redisUrl());
         await redis.del(key);
@@ -28,7 +28,7 @@ describe('Lease over Redis', () => {
 
   it('is `unavailable` within half a second while Redis is away or silent, and comes back by itself', async () => {
     await using services = await launch({ kafka: false, mode: 'processes' });
-    const lease = await openLease({ url: services.redisUrl, key: 'k', ttlMs: 10_000 });
+    const lease = await openLease({ redis: { kind: 'node', url: services.redisUrl }, key: 'k', ttlMs: 10_000 });
     try {
       expect(await lease.acquire()).toBeDefined();
       await services.redis?.kill('SIGSTOP');
@@ -49,14 +49,14 @@ describe('Lease over Redis', () => {
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : undefined;
     await new Promise((resolve) => server.close(resolve));
-    const lease = await openLease({ url: `redis://127.0.0.1:${port}`, key: 'k', ttlMs });
+    const lease = await openLease({ redis: { kind: 'node', url: `redis://127.0.0.1:${port}` }, key: 'k', ttlMs });
     await expectUnavailable(() => lease.acquire());
     await lease.close();
   });
 
   it('refuses a TTL or URL that cannot be', async () => {
-    await expect(openLease({ url: redisUrl(), key: 'k', ttlMs: 10 })).rejects.toMatchObject({ code: 'config' });
-    await expect(openLease({ url: 'localhost', key: 'k', ttlMs })).rejects.toMatchObject({ code: 'config' });
+    await expect(openLease({ redis: { kind: 'node', url: redisUrl() }, key: 'k', ttlMs: 10 })).rejects.toMatchObject({ code: 'config' });
+    await expect(openLease({ redis: { kind: 'node', url: 'localhost' }, key: 'k', ttlMs })).rejects.toMatchObject({ code: 'config' });
   });
 });
 

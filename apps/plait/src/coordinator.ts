@@ -54,7 +54,7 @@ export async function runCoordinator(settings: RoleSettings & { readonly redisUr
   const { ledger, key, signal, redisUrl, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender } = await openLog(settings, ports, { paceMs: 0 });
-  const lease = ports.adopt(await openLease({ url: redisUrl, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
+  const lease = ports.adopt(await openLease({ redis: { kind: 'node', url: redisUrl }, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
   const observe = observer(settings.log);
   const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });
   ports.defer(() => keeper.release());

@@ -1,12 +1,14 @@
 /** Where every option of kafkajs is spelled out, for its public client and for the connections of our own. */
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import kafkajs from 'kafkajs';
-import type { ISocketFactory, Kafka, KafkaConfig, logCreator, SASLOptions } from 'kafkajs';
+import type { ISocketFactory, Kafka, KafkaConfig, logCreator } from 'kafkajs';
 import { PlaitError } from '@plait/core';
 import { registerCodecs } from './codecs.ts';
 import { Broker, ConnectionPool, loggers } from './internals.ts';
+import { saslOptions } from './sasl.ts';
+import type { Sasl } from './sasl.ts';
 
 // Node finds no names in kafkajs' CommonJS exports.
 const { logLevel } = kafkajs;
@@ -24,10 +26,13 @@ export interface KafkaOptions {
   readonly brokers: readonly string[];
   /** Name shown in the brokers' logs and quotas. Default `plait`. */
   readonly clientId?: string;
-  /** TLS, with Node's options; `true` for TLS with the defaults. Default: plain TCP. */
+  /**
+   * TLS, with Node's options: `ca` (PEM text) to trust another than Node's CAs, `cert`, `key` and `passphrase` for mTLS, and so
+   * on; `true` for TLS with the defaults. Default: plain TCP.
+   */
   readonly ssl?: TlsOptions | boolean;
-  /** Default: no authentication. */
-  readonly sasl?: SASLOptions;
+  /** Default: no authentication, but that of a client certificate. */
+  readonly sasl?: Sasl;
   /** Default: kafkajs' log is dropped; what a caller must know comes as an error. */
   readonly log?: KafkaLog;
   /** For TCP, TLS and the first request, each. Default 1,500 ms, so that a start without a broker ends within 5 s. */
@@ -46,7 +51,8 @@ const KEEP_ALIVE_DELAY_MS = 60_000;
 /** As kafkajs' own, but without Nagle's algorithm: a small request must not wait for the answer to an earlier one. */
 const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   const socket = ssl
-    ? connectTls({ host, port, servername: host, ...ssl }, onConnect)
+    ? // An address is no server name (RFC 6066, section 3).
+      connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
     : connectTcp({ host, port, noDelay: true }, onConnect);
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
@@ -68,7 +74,7 @@ function kafkaConfig(options: KafkaOptions): KafkaConfig {
     brokers: [...options.brokers],
     clientId: options.clientId ?? 'plait',
     ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
-    ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+    ...(options.sasl === undefined ? {} : { sasl: saslOptions(options.sasl) }),
     connectionTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     authenticationTimeout: AUTHENTICATION_TIMEOUT_MS,
     reauthenticationThreshold: REAUTHENTICATION_THRESHOLD_MS,
@@ -113,7 +119,7 @@ export function createBroker(options: KafkaOptions, address: string): Broker {
       clientId: options.clientId ?? 'plait',
       reauthenticationThreshold: REAUTHENTICATION_THRESHOLD_MS,
       ssl: options.ssl ?? null,
-      sasl: options.sasl ?? null,
+      sasl: options.sasl === undefined ? null : saslOptions(options.sasl),
     }),
     logger,
     authenticationTimeout: AUTHENTICATION_TIMEOUT_MS,
