@@ -28,6 +28,8 @@ export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   #held: { lease: HeldLease; deadlineMs: number } | undefined;
   #restUntilMs = 0;
+  /** The failure that was told last, if nothing has succeeded since. */
+  #told = '';
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -38,7 +40,10 @@ export class LeaseKeeper {
     return this.#held !== undefined && this.#options.clock.nowMs() < this.#held.deadlineMs;
   }
 
-  /** One attempt to get or to extend the lease, then a rest. Never throws for a Redis that is away. */
+  /**
+   * One attempt to get or to extend the lease, then a rest. Never throws for a Redis that is away or refuses us by now: it can
+   * slow a change of leader and stop nobody (DESIGN, section 8). It is told once.
+   */
   async step(signal?: AbortSignal): Promise<void> {
     const { lease, clock } = this.#options;
     await clock.sleep(lease.ttlMs / EXTENSIONS_PER_TTL, signal);
@@ -46,8 +51,11 @@ export class LeaseKeeper {
     const before = this.held();
     try {
       await (this.#held === undefined ? this.#acquire() : this.#extend(this.#held.lease));
+      this.#told = '';
     } catch (error) {
-      if (!isPlaitError(error, 'unavailable')) throw error;
+      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'config')) throw error;
+      if (error.message !== this.#told) this.#options.observe?.({ event: 'waiting', why: error.message });
+      this.#told = error.message;
     }
     if (this.#held !== undefined && !this.held()) this.#held = undefined;
     if (before !== this.held()) this.#options.observe?.({ event: 'lease', held: this.held() });
