@@ -7,6 +7,7 @@ import { devCommand } from './dev.ts';
 import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
 import { initCommand } from './init.ts';
 import { readCommand } from './read.ts';
+import { reconfigureCommand } from './reconfigure.ts';
 import { statusCommand } from './status.ts';
 import { workerCommand } from './worker.ts';
 
@@ -28,7 +29,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), reconfigureCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   plait.addCommand(demoReaderCommand(), { hidden: true });
   // Commands made on their own do not take these over.

@@ -1,0 +1,66 @@
+/** The fold of a ledger's log, for commands that look at it or append to it once. */
+import { isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/core';
+import { openLogReader, type KafkaOptions } from '@plait/kafka';
+import type { LedgerFile } from '@plait/ledger';
+import { Follower, type Folded, type LogAppender } from '@plait/roles';
+import { pinnedOf } from './wiring.ts';
+
+const POLL_WAIT_MS = 100;
+const READ_BACK_MS_MAX = 30_000;
+
+/** A ledger's log, folded up to an end that was sampled at the start. */
+export interface FoldedLog {
+  readonly follower: Follower;
+  /** As of that end, or of what was read since. */
+  state(): LedgerState;
+}
+
+/**
+ * Folds the whole log; `take` gets every message. The reader is closed by `ports`. Throws `config` for a log without this
+ * ledger's genesis and for rules that this program does not know; `unavailable`.
+ */
+export async function foldLog(
+  { ledger, kafka }: { readonly ledger: LedgerFile; readonly kafka: KafkaOptions },
+  ports: AsyncDisposableStack, take: (folded: Folded) => void,
+): Promise<FoldedLog> {
+  const log = ports.adopt(await openLogReader({ kafka, topic: ledger.log, from: logPosition(0n) }), (port) => port.close());
+  const follower = new Follower({ ...pinnedOf(ledger), log }, take);
+  while (!(await follower.readToEnd())) continue;
+  const state = (): LedgerState => {
+    if (follower.state !== undefined) return follower.state;
+    throw new PlaitError('config', `the log ${ledger.log} holds no genesis of ${ledger.origin}: this is not the log of that ledger, or init did not finish`);
+  };
+  state();
+  return { follower, state };
+}
+
+/**
+ * Appends a message until `readBack` says what became of it, sending the same bytes again after an answer that was lost.
+ * Throws `unknown` when it was not read back in time: then it may still come.
+ */
+export async function appendAndReadBack<T>(
+  message: Uint8Array, { appender, follower, readBack }: { appender: LogAppender; follower: Follower; readBack: () => T | undefined },
+): Promise<T> {
+  const deadlineMs = performance.now() + READ_BACK_MS_MAX;
+  // A crash here leaves it in the log or not: both are found by folding the log.
+  while (!(await appended(message, appender)) && performance.now() < deadlineMs) await follower.poll(POLL_WAIT_MS);
+  for (;;) {
+    const found = readBack();
+    if (found !== undefined) return found;
+    if (performance.now() >= deadlineMs) {
+      throw new PlaitError('unknown', `the message was not read back within ${READ_BACK_MS_MAX / 1_000} s, and may be in the log or not: ` +
+        'look with "plait history", and run the same command again if it is not');
+    }
+    await follower.poll(POLL_WAIT_MS);
+  }
+}
+
+async function appended(message: Uint8Array, appender: LogAppender): Promise<boolean> {
+  try {
+    await appender.append(message);
+    return true;
+  } catch (error) {
+    if (isPlaitError(error, 'unavailable') || isPlaitError(error, 'unknown')) return false;
+    throw error;
+  }
+}
