@@ -8,7 +8,7 @@ type Setting = 'rules' | 'on-loss' | 'partitions-max' | 'pending-max';
 /** One thing that a configuration changes. */
 export type Change =
   | { readonly change: 'added' | 'removed'; readonly what: Listed; readonly value: string }
-  | { readonly change: 'set'; readonly what: Setting; readonly from: string; readonly to: string }
+  | { readonly change: 'set'; readonly what: Setting; readonly from?: string; readonly to: string }
   | { readonly change: 'restarted'; readonly topic: string; readonly partition: number; readonly generation: string; readonly offset: string }
   | {
       readonly change: 'voided'; readonly topic: string; readonly partition: number; readonly generation: string;
@@ -17,13 +17,11 @@ export type Change =
 
 /** All that `next` changes of `old`, or, without one, says as the first configuration; in the order of a configuration's lines. */
 export function changesOf(old: ConfigurationBody | undefined, next: ConfigurationBody): readonly Change[] {
-  const set = (what: Setting, from: unknown, to: unknown): Change[] =>
-    from === to || old === undefined ? [] : [{ change: 'set', what, from: String(from), to: String(to) }];
   return [
-    ...set('rules', old?.rules, next.rules),
-    ...set('on-loss', old?.onLoss, next.onLoss),
-    ...set('partitions-max', old?.partitionsMax, next.partitionsMax),
-    ...set('pending-max', old?.pendingMax, next.pendingMax),
+    ...setting('rules', old?.rules, next.rules),
+    ...setting('on-loss', old?.onLoss, next.onLoss),
+    ...setting('partitions-max', old?.partitionsMax, next.partitionsMax),
+    ...setting('pending-max', old?.pendingMax, next.pendingMax),
     ...listed('checkpoint-key', vkeys(old?.checkpointKeys), vkeys(next.checkpointKeys)),
     ...listed('coordinator-key', vkeys(old?.coordinatorKeys), vkeys(next.coordinatorKeys)),
     ...listed('worker-key', vkeys(old?.workerKeys), vkeys(next.workerKeys)),
@@ -33,6 +31,11 @@ export function changesOf(old: ConfigurationBody | undefined, next: Configuratio
     ...freshVoids(old?.voids ?? [], next.voids).map(({ topic, partition, generation, firstIndex, nextIndex }): Change =>
       ({ change: 'voided', topic, partition, generation: String(generation), firstIndex: String(firstIndex), nextIndex: String(nextIndex) })),
   ];
+}
+
+function setting(what: Setting, from: number | string | undefined, to: number | string): readonly Change[] {
+  if (from === to) return [];
+  return [{ change: 'set', what, ...(from === undefined ? {} : { from: String(from) }), to: String(to) }];
 }
 
 function vkeys(keys: readonly VerifierKey[] = []): readonly string[] {
@@ -63,7 +66,7 @@ export function changeText(change: Change): string {
     case 'removed':
       return `- ${change.what} ${change.value}`;
     case 'set':
-      return `  ${change.what} ${change.from} → ${change.to}`;
+      return `  ${change.what} ${change.from === undefined ? '' : `${change.from} → `}${change.to}`;
     case 'restarted':
       return `  ${change.topic}/${change.partition} begins generation ${change.generation} at offset ${change.offset}`;
     default:

@@ -90,8 +90,13 @@ async function ensureKey(path: string, name: string): Promise<SignerKey> {
       'origin it belongs to with --origin, or another folder with --ledger; keys are never overwritten');
   }
   const key = makeSignerKey(name, randomBytes(32));
-  await writeNew(path, `${key.skey}\n`, KEY_MODE);
+  await writeKey(path, key);
   return key;
+}
+
+/** Writes a secret key, for its owner only. Throws `config` if there is such a file. */
+export async function writeKey(path: string, key: SignerKey): Promise<void> {
+  await writeNew(path, `${key.skey}\n`, KEY_MODE);
 }
 
 /** Writes a file whole or not at all, durably, and never over another. Throws `config` if there is one. */

@@ -5,7 +5,9 @@ import { demoCommand } from './demo.ts';
 import { demoReaderCommand } from './demo-reader.ts';
 import { devCommand } from './dev.ts';
 import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
+import { historyCommand } from './history.ts';
 import { initCommand } from './init.ts';
+import { keysCommand } from './keys-command.ts';
 import { readCommand } from './read.ts';
 import { reconfigureCommand } from './reconfigure.ts';
 import { statusCommand } from './status.ts';
@@ -29,7 +31,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), reconfigureCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   plait.addCommand(demoReaderCommand(), { hidden: true });
   // Commands made on their own do not take these over.

@@ -67,13 +67,17 @@ export async function signFile(path: string, options: { readonly key: string; re
 }
 
 function describe(path: string, text: string): string {
+  const wanted = 'wanted a file as --write-text makes it';
+  // What else the file holds is not repeated: it may be a secret key.
+  const kind = /^plait\.(genesis|configuration)\/v1\n/.exec(text)?.[1];
+  if (kind === undefined) throw new PlaitError('config', `${path} holds neither a genesis nor a configuration: ${wanted}`);
   try {
-    if (text.startsWith('plait.genesis/')) return `the genesis of ${parseGenesis(text).origin}`;
+    if (kind === 'genesis') return `the genesis of ${parseGenesis(text).origin}`;
     const { origin, version } = parseConfiguration(text);
     return `configuration ${version} of ${origin}`;
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;
-    throw new PlaitError('config', `${path} holds neither a genesis nor a configuration (${error.message}): wanted a file as --write-text makes it`, { cause: error });
+    throw new PlaitError('config', `${path} holds no ${kind} that counts (${error.message}): ${wanted}`, { cause: error });
   }
 }
 
