@@ -1,0 +1,86 @@
+/** Files that are there whole or not at all, whatever crashes when. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { PlaitError } from '@plait/core';
+
+const FOLDER_MODE = 0o700;
+/** A lock is held for some milliseconds: one that is older was left behind by a crash. */
+const LOCK_STALE_MS = 5_000;
+const LOCK_REST_MS = 5;
+/** What will not pass by itself: the others (a full disk, for one) may. */
+const LASTING = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'ELOOP']);
+
+/** The error for a file that cannot be written: `config` if only a person can change that, else `unavailable`. */
+export function writeError(path: string, error: unknown): PlaitError {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return new PlaitError(LASTING.has(code) ? 'config' : 'unavailable', `cannot write ${path}: ${message}`, { cause: error });
+}
+
+/** Makes a folder and those above it, for nobody else to look into. Throws as {@link writeError}. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: FOLDER_MODE }).catch((error: unknown) => {
+    throw writeError(path, error);
+  });
+}
+
+/** Makes what was created, renamed or removed in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * Writes a file, or replaces it: durable when it resolves; a crash at any point leaves the old text or the new one. Throws
+ * `config` where writing is not allowed, `unavailable` for what may pass (a full disk).
+ */
+export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    const file = await open(draft, 'wx', mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // A crash before this line leaves a draft that nobody reads.
+    await rename(draft, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw writeError(path, error);
+  }
+}
+
+/**
+ * Runs `use` while no other process of this machine does for the same path. A lock that a crash left behind is broken after
+ * 5 s. Throws what `use` throws, and as {@link replaceFile}.
+ */
+export async function withLock<T>(path: string, use: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`;
+  for (;;) {
+    try {
+      await (await open(lock, 'wx', 0o600)).close();
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(lock, error);
+      await breakStale(lock);
+    }
+  }
+  try {
+    return await use();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+async function breakStale(lock: string): Promise<void> {
+  const found = await stat(lock).catch(() => undefined);
+  if (found !== undefined && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
+  else await new Promise((resolve) => setTimeout(resolve, LOCK_REST_MS));
+}

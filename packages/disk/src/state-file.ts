@@ -1,0 +1,124 @@
+/**
+ * What a role remembers, as a file of JSON (docs/FORMAT.md, section 9): one for each kind of role and machine, shared by the
+ * processes of that kind. Its last value is a checksum, so that a damaged file is never taken for a log that changed.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  hashToText, height, logPosition, parseHash, parseOrigin, parseUint63, PlaitError, sha256, utf8Encode,
+} from '@plait/core';
+import type { Mark, Memory, Remembered } from '@plait/roles';
+import { makeFolder, replaceFile, withLock } from './files.ts';
+
+const FORMAT = 'plait.memory/v1';
+const MODE = 0o600;
+/** One for each doubling of the distance: 63 bits of positions. */
+const MARKS_MAX = 64;
+
+/** The file's one spelling. */
+export function formatStateFile(remembered: Remembered): string {
+  const { origin, ledgerId, position, message, height: blocks, header, checkpoint, marks } = remembered;
+  const values = {
+    format: FORMAT, origin, ledgerId, position: String(position), message, height: String(blocks), header: header ?? null,
+    checkpoint: checkpoint === undefined ? null : { size: String(checkpoint.size), root: checkpoint.root },
+    marks: marks.map((mark) => ({ position: String(mark.position), message: mark.message })),
+  };
+  const sum = hashToText(sha256(utf8Encode(JSON.stringify(values))));
+  return `${JSON.stringify({ ...values, sum }, undefined, 2)}\n`;
+}
+
+/** Throws `config` that names the file and what to do, for anything but what {@link formatStateFile} gives. */
+export function parseStateFile(text: string, path: string): Remembered {
+  try {
+    const remembered = readFields(JSON.parse(text) as unknown);
+    // One spelling: so the checksum, too, was right.
+    if (formatStateFile(remembered) === text) return remembered;
+    throw new Error('its checksum or its spelling is wrong');
+  } catch (error) {
+    throw new PlaitError('config', `the state file ${path} is damaged: ${(error as Error).message}. It says what this role must find ` +
+      'again in the log, so it is not passed over: put it back from a backup, or, if you know that the log was not rolled back, ' +
+      `forget it with "plait recover --forget ${path}"`, { details: { path }, cause: error });
+  }
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function readFields(value: unknown): Remembered {
+  const fields = objectOf(value);
+  if (fields['format'] !== FORMAT) throw new Error(`its format is not ${FORMAT}`);
+  const marks = fields['marks'];
+  if (!Array.isArray(marks) || marks.length > MARKS_MAX) throw new Error(`its marks are no list of at most ${MARKS_MAX}`);
+  const { header, checkpoint } = fields;
+  return {
+    ...readMark(fields),
+    origin: parseOrigin(textOf(fields, 'origin')),
+    ledgerId: parseHash(textOf(fields, 'ledgerId')),
+    height: height(parseUint63(textOf(fields, 'height'))),
+    header: header === null ? undefined : parseHash(textOf(fields, 'header')),
+    ...(checkpoint === null ? {} : { checkpoint: readCheckpoint(objectOf(checkpoint)) }),
+    marks: marks.map((mark) => readMark(objectOf(mark))),
+  };
+}
+
+function readMark(fields: Json): Mark {
+  return { position: logPosition(parseUint63(textOf(fields, 'position'))), message: parseHash(textOf(fields, 'message')) };
+}
+
+function readCheckpoint(fields: Json): NonNullable<Remembered['checkpoint']> {
+  return { size: parseUint63(textOf(fields, 'size')), root: parseHash(textOf(fields, 'root')) };
+}
+
+function objectOf(value: unknown): Json {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('an object is missing');
+  return value as Json;
+}
+
+function textOf(fields: Json, name: string): string {
+  const value = fields[name];
+  if (typeof value !== 'string') throw new Error(`"${name}" is missing or no text`);
+  return value;
+}
+
+/**
+ * The memory in a file, which need not exist yet; its folder is made when something is saved. Several processes may share it:
+ * a save never replaces what is further along, and keeps the larger checkpoint. `load` throws `config` for a damaged file or
+ * one that cannot be read; `save` besides when the file is of another ledger, and `unavailable` where writing may work later.
+ */
+export function openStateFile(path: string): Memory {
+  return {
+    load: () => load(path),
+    save: async (remembered) => {
+      await makeFolder(dirname(path));
+      await withLock(path, async () => {
+        const held = await load(path);
+        const next = held === undefined ? remembered : further(held, remembered, path);
+        // A crash here leaves the file as it was.
+        if (next !== held) await replaceFile(path, formatStateFile(next), MODE);
+      });
+    },
+  };
+}
+
+async function load(path: string): Promise<Remembered | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new PlaitError('config', `cannot read the state file ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  return parseStateFile(text, path);
+}
+
+function further(held: Remembered, fresh: Remembered, path: string): Remembered {
+  if (held.ledgerId !== fresh.ledgerId || held.origin !== fresh.origin) {
+    throw new PlaitError('config', `the state file ${path} is of the ledger ${held.origin} (${held.ledgerId}), not of ` +
+      `${fresh.origin} (${fresh.ledgerId}): give each ledger a file of its own`, { details: { path } });
+  }
+  const ahead = held.position > fresh.position ? held : fresh;
+  const other = ahead === held ? fresh : held;
+  const larger = (other.checkpoint?.size ?? -1n) > (ahead.checkpoint?.size ?? -1n) ? other.checkpoint : ahead.checkpoint;
+  if (larger === undefined || larger === ahead.checkpoint) return ahead;
+  return { ...ahead, checkpoint: larger };
+}
+
