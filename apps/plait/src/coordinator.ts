@@ -1,9 +1,9 @@
 /** `plait coordinator`: leads, or stands by. */
 import { Command } from 'commander';
-import { PlaitError } from '@plait/core';
 import { systemClock } from '@plait/ledger';
-import { openLease } from '@plait/redis';
+import { openLease, type RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
+import { redisPlace, type RedisCommandOptions } from './config-redis.ts';
 import { observer } from './log.ts';
 import { bootstrapOption, countArgument, ledgerOption, logLevelOption, redisOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
@@ -20,8 +20,7 @@ Examples:
 const LEASE_TTL_MS = 2_000;
 const LEASE_TTL_MS_MAX = 60_000;
 
-interface CoordinatorCommandOptions extends RoleOptions {
-  readonly redisUrl?: string;
+interface CoordinatorCommandOptions extends RoleOptions, RedisCommandOptions {
   readonly leaseTtl: number;
 }
 
@@ -40,21 +39,19 @@ export function coordinatorCommand(): Command {
     .action(async (options: CoordinatorCommandOptions) => {
       const signal = stopSignal();
       await daemon(options, async (log) => {
-        if (options.redisUrl === undefined || options.redisUrl === '') {
-          throw new PlaitError('config', 'no Redis address: give --redis-url redis://HOST:PORT or set PLAIT_REDIS_URL');
-        }
+        const redis = redisPlace(options);
         const settings = await roleSettings('coordinator', options, { log, signal });
-        await runCoordinator({ ...settings, redisUrl: options.redisUrl, leaseTtlMs: options.leaseTtl });
+        await runCoordinator({ ...settings, redis, leaseTtlMs: options.leaseTtl });
       });
     });
 }
 
 /** Coordinates until the signal aborts; then gives the lease up. Throws what ends a coordinator. */
-export async function runCoordinator(settings: RoleSettings & { readonly redisUrl: string; readonly leaseTtlMs: number }): Promise<void> {
-  const { ledger, key, signal, redisUrl, leaseTtlMs } = settings;
+export async function runCoordinator(settings: RoleSettings & { readonly redis: RedisPlace; readonly leaseTtlMs: number }): Promise<void> {
+  const { ledger, key, signal, redis, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender } = await openLog(settings, ports, { paceMs: 0 });
-  const lease = ports.adopt(await openLease({ redis: { kind: 'node', url: redisUrl }, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
+  const lease = ports.adopt(await openLease({ redis, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
   const observe = observer(settings.log);
   const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });
   ports.defer(() => keeper.release());

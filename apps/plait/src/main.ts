@@ -1,5 +1,7 @@
 /** The one program. */
 import { Command, CommanderError } from 'commander';
+import { configCommand } from './config.ts';
+import { configure } from './config-apply.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { demoCommand } from './demo.ts';
 import { demoReaderCommand } from './demo-reader.ts';
@@ -31,8 +33,9 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
+  configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });
   // Commands made on their own do not take these over.
   for (const command of [plait, ...commands]) command.exitOverride();

@@ -2,6 +2,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { isPlaitError, parseCount, parseUint63, PlaitError } from '@plait/core';
 import type { KafkaOptions } from '@plait/kafka';
+import { readCommandConfig } from './command-config.ts';
+import { SharedOption } from './config-keys.ts';
 import { kafkaLog, LOG_LEVELS, type Log, type LogLevel } from './log.ts';
 
 /** What commander gives for the options below. */
@@ -9,26 +11,44 @@ export interface CommonOptions {
   readonly ledger: string;
   readonly logLevel: LogLevel;
   readonly bootstrapServer?: string;
+  readonly commandConfig?: string;
 }
 
 /** `--ledger`, with its default. */
 export const ledgerOption = (): Option =>
-  new Option('--ledger <folder>', 'folder of the ledger: ledger.json and keys/').env('PLAIT_LEDGER').default('./plait');
+  new SharedOption('--ledger <folder>', 'folder of the ledger: ledger.json and keys/').env('PLAIT_LEDGER').default('./plait');
 
 /** `--log-level`, with its default. */
 export const logLevelOption = (): Option =>
-  new Option('--log-level <level>', 'least level of what is logged on stderr').choices(LOG_LEVELS).env('PLAIT_LOG_LEVEL').default('info');
+  new SharedOption('--log-level <level>', 'least level of what is logged on stderr').choices(LOG_LEVELS).env('PLAIT_LOG_LEVEL').default('info');
 
 /** `--bootstrap-server`; see {@link kafkaOptions}. */
 export const bootstrapOption = (): Option =>
-  new Option('--bootstrap-server <host:port,...>', 'Kafka brokers to begin with').env('PLAIT_BOOTSTRAP_SERVERS');
+  new SharedOption('--bootstrap-server <host:port,...>', 'Kafka brokers to begin with').env('PLAIT_BOOTSTRAP_SERVERS');
 
-/** `--redis-url`, not checked. */
+/** `--command-config`; every command with `--bootstrap-server` gets it. */
+export const commandConfigOption = (): Option =>
+  new SharedOption('--command-config <file>', 'Java-style properties of Kafka\'s clients: TLS, SASL').env('PLAIT_COMMAND_CONFIG');
+
+/** `--redis-url`; see `redisPlace`. */
 export const redisOption = (): Option =>
-  new Option('--redis-url <url>', 'Redis that holds the lease: redis://host:port').env('PLAIT_REDIS_URL');
+  new SharedOption('--redis-url <url,...>', 'Redis that holds the lease: redis[s]://[user:password@]host:port, several for a majority of independent ones, ' +
+    'or redis[s]-sentinel://host:port,host:port#master').env('PLAIT_REDIS_URL');
 
-/** How Kafka is reached. Throws `config` if no address was given or one is not `host:port`. */
-export function kafkaOptions({ bootstrapServer }: Pick<CommonOptions, 'bootstrapServer'>, log: Log): KafkaOptions {
+/** TLS to Redis; every command with `--redis-url` gets them. */
+export const redisTlsOptions = (): Option[] => [
+  new SharedOption('--redis-ca <file>', 'PEM of the authorities that Redis\' certificate may be of (default: those Node trusts)'),
+  new SharedOption('--redis-cert <file>', 'PEM of our certificate for Redis, if it wants one'),
+  new SharedOption('--redis-key <file>', 'PEM of its key'),
+];
+
+/**
+ * How Kafka is reached, with what `--command-config` says. Throws `config` if no address was given or one is not
+ * `host:port`, and for properties that cannot be. What a property does not concern here is a warning.
+ */
+export function kafkaOptions({ bootstrapServer, commandConfig }: Pick<CommonOptions, 'bootstrapServer' | 'commandConfig'>, log: Log): KafkaOptions {
+  const { warnings = [], ...settings } = commandConfig === undefined ? {} : readCommandConfig(commandConfig);
+  for (const warning of warnings) log.warn({ event: 'setting' }, warning);
   if (bootstrapServer === undefined || bootstrapServer === '') {
     throw new PlaitError('config', 'no Kafka address: give --bootstrap-server HOST:PORT or set PLAIT_BOOTSTRAP_SERVERS');
   }
@@ -39,7 +59,7 @@ export function kafkaOptions({ bootstrapServer }: Pick<CommonOptions, 'bootstrap
       throw new PlaitError('config', `--bootstrap-server: ${JSON.stringify(broker)} is no address, wanted HOST:PORT`);
     }
   }
-  return { brokers, clientId: 'plait', log: kafkaLog(log) };
+  return { brokers, clientId: 'plait', log: kafkaLog(log), ...settings };
 }
 
 /** For commander: a number of 0 … 2^63 − 1. */
