@@ -53,6 +53,11 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
   switch (event.event) {
     case 'caught-up':
       return log.info({ event: 'caught-up', position: String(event.position) }, `read the log up to ${event.position}`);
+    case 'cold-start': {
+      const { height, position, messages, unconfirmed, why } = event;
+      const fields = { height: String(height), position: String(position), messages };
+      return log[unconfirmed === undefined ? 'info' : 'warn']({ event: 'cold-start', ...fields }, `starting ${why}`);
+    }
     case 'assigned': {
       const partitions = event.partitions.map(({ topic, partition }) => `${topic}/${partition}`);
       return log.info({ event: 'assigned', partitions }, `assigned ${partitions.length} partitions`);

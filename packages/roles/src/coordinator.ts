@@ -16,8 +16,9 @@ import {
 import type { Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
-import { DEFAULT_TIMES, IDLE_WAIT_MS, type RoleTimes } from './limits.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, SNAPSHOT_MESSAGES, type RoleTimes } from './limits.ts';
 import type { Clock, LogAppender, Random } from './ports.ts';
+import { SnapshotWriter } from './snapshot-writer.ts';
 import { Takeover } from './takeover.ts';
 import { Throttle } from './throttle.ts';
 
@@ -31,6 +32,8 @@ export interface CoordinatorOptions extends FollowerOptions {
   readonly random: Random;
   readonly observe?: Observe;
   readonly times?: Partial<RoleTimes>;
+  /** While it leads, it writes a snapshot after so many messages of the log. Default {@link SNAPSHOT_MESSAGES}. */
+  readonly snapshotMessages?: number;
 }
 
 /** A message on its way: sent, perhaps applied, not read back. The same bytes are sent again, never others. */
@@ -50,6 +53,9 @@ export class Coordinator {
   readonly #cuts: Throttle;
   #claim: (Sent & { readonly epoch: Epoch }) | undefined;
   #block: (Sent & { readonly height: Height }) | undefined;
+  readonly #snapshots: SnapshotWriter;
+  /** Whether a block of its own was accepted: then the tip lies behind whatever had waited for a leader. */
+  #hasSealed = false;
   /** Fenced by a claim: the lease is to be released. */
   #wasFenced = false;
 
@@ -57,7 +63,10 @@ export class Coordinator {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
     this.#follower = new Follower(options, (folded) => this.#absorb(folded));
-    this.#takeover = new Takeover(this.#times, options.clock, options.random);
+    this.#takeover = new Takeover(this.#times, options.clock, options.random, options.start);
+    this.#snapshots = new SnapshotWriter({
+      messagesMin: options.snapshotMessages ?? SNAPSHOT_MESSAGES, resendMs: this.#times.resendMs,
+    });
     this.#cuts = new Throttle(this.#times.cutIntervalMs);
   }
 
@@ -88,12 +97,15 @@ export class Coordinator {
   }
 
   #waitMs(): number {
-    const busy = this.leading && this.#block === undefined && (this.state?.pending ?? 0) > 0;
+    const toCut = (this.state?.pending ?? 0) > 0 || this.#snapshots.due;
+    const busy = this.leading && this.#block === undefined && toCut;
     return busy ? Math.min(IDLE_WAIT_MS, this.#cuts.waitMs(this.#options.clock.nowMs())) : IDLE_WAIT_MS;
   }
 
   /** Takes in what became of a message. Only accepted ones change anything. */
-  #absorb({ outcome, state }: Folded): void {
+  #absorb(folded: Folded): void {
+    const { outcome, state } = folded;
+    this.#snapshots.absorb(folded);
     if (state === undefined) return;
     this.#takeover.absorb(outcome, state);
     if (outcome.kind === 'claim' && this.leading) {
@@ -103,6 +115,7 @@ export class Coordinator {
     } else if (outcome.kind === 'block' && this.#block !== undefined && outcome.header.height === this.#block.height) {
       const mine = outcome.hash === this.#block.hash;
       this.#block = undefined;
+      this.#hasSealed = true;
       if (!mine) this.#standDown(true);
     }
   }
@@ -111,9 +124,15 @@ export class Coordinator {
   #standDown(byClaim: boolean): void {
     if (this.#claim === undefined) return;
     this.#options.observe?.({ event: 'fenced', epoch: this.#claim.epoch });
+    this.#wasFenced ||= byClaim;
+    this.#leadNoMore();
+  }
+
+  #leadNoMore(): void {
     this.#claim = undefined;
     this.#block = undefined;
-    this.#wasFenced ||= byClaim;
+    this.#hasSealed = false;
+    this.#snapshots.forget();
   }
 
   async #giveWay(): Promise<void> {
@@ -121,28 +140,37 @@ export class Coordinator {
     await this.#options.lease.release();
   }
 
-  /** Leading: see the block through, or cut the next. */
+  /** Leading: see the block through, or cut the next; and one chunk of a snapshot, if there is one to send. */
   async #lead(state: LedgerState): Promise<void> {
     const nowMs = this.#options.clock.nowMs();
+    const chunk = this.#snapshots.next(nowMs);
+    // A crash here leaves a snapshot without some of its chunks: of no use, and the next leader writes another.
+    if (chunk !== undefined) await this.#send(chunk);
     if (this.#block === undefined) {
-      if (state.pending > 0 && this.#cuts.waitMs(nowMs) === 0) await this.#seal(state, nowMs);
+      if ((state.pending > 0 || this.#snapshots.due) && this.#cuts.waitMs(nowMs) === 0) await this.#seal(state, nowMs);
     } else if (nowMs - this.#block.firstSentMs >= this.#times.stallMs) {
       // Not fenced, and yet not accepted: whatever is wrong, a new claim ends it. Or it slept, and has not read yet by whom
       // it is fenced.
       this.#options.observe?.({
         event: 'waiting', why: `block ${this.#block.height} was not read back for ${this.#times.stallMs} ms: leading no more, until a new claim`,
       });
-      this.#claim = undefined;
-      this.#block = undefined;
+      this.#leadNoMore();
     } else {
       await this.#insist(this.#block);
     }
   }
 
-  /** One signed text for each (epoch, height): the block is kept until it, or a newer claim, is read. */
+  /**
+   * One signed text for each (epoch, height): the block is kept until it, or a newer claim, is read.
+   *
+   * A state counts from the tip on, and the earlier its cut, the less is pending in it. So a block with a state cuts at the
+   * tip and leaves the newest segments to the next; and what had waited for a leader is numbered before.
+   */
   async #seal(state: LedgerState, nowMs: number): Promise<void> {
     const { clock, key } = this.#options;
-    const header = sealBlock(state, { cut: state.position, wallMs: clock.wallMs() });
+    const withState = this.#snapshots.due && (this.#hasSealed || state.pending === 0);
+    const header = sealBlock(state, { cut: withState ? state.tip : state.position, wallMs: clock.wallMs(), withState });
+    if (withState) this.#snapshots.hold(header, state);
     const text = formatBlock(header);
     this.#cuts.passed(nowMs);
     this.#block = {

@@ -1,5 +1,5 @@
 /** What roles tell about themselves, for logs, metrics and tests. Nothing that is told changes what they do. */
-import type { LogPosition, Offset, Outcome, TopicPartition } from '@plait/core';
+import type { Height, LogPosition, Offset, Outcome, TopicPartition } from '@plait/core';
 
 /**
  * What needs a person. docs/OPERATING.md has an entry for each: what it means, what to look at, and the command that ends it.
@@ -14,6 +14,11 @@ export type AlarmName = 'equivocation' | 'record-unreadable' | 'source-expired';
 export type RoleEvent =
   | { readonly event: 'folded'; readonly position: LogPosition; readonly outcome: Outcome }
   | { readonly event: 'caught-up'; readonly position: LogPosition }
+  /** Where a role begins: behind the state at `position` of block `height`, or at the log's beginning. `why` is for people. */
+  | {
+      readonly event: 'cold-start'; readonly position: LogPosition | undefined; readonly height: Height | undefined;
+      readonly unconfirmed: Height | undefined; readonly messages: number; readonly why: string;
+    }
   | { readonly event: 'assigned'; readonly version: number; readonly partitions: readonly TopicPartition[] }
   | { readonly event: 'started'; readonly partition: TopicPartition; readonly offset: Offset; readonly why: string }
   | { readonly event: 'reported'; readonly segments: number; readonly records: bigint }

@@ -18,6 +18,8 @@ export interface Pinned {
 /** A message, what became of it, and the state after it; undefined before genesis. */
 export interface Folded {
   readonly position: LogPosition;
+  /** Its bytes, not to be written to. */
+  readonly value: Uint8Array;
   readonly outcome: Outcome;
   readonly state: LedgerState | undefined;
 }
@@ -79,7 +81,7 @@ export class Follower {
     if (outcome.kind === 'checkpoint' && outcome.verdict === 'contradicts' && this.conflict === undefined) {
       this.#conflict = { key: outcome.key, error: splitView(position, outcome.checkpoint.size, outcome.key) };
     }
-    this.#take({ position, outcome, state: this.state });
+    this.#take({ position, value, outcome, state: this.state });
     observe?.({ event: 'folded', position, outcome });
   }
 

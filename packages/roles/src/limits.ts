@@ -18,6 +18,9 @@ export const PROBE_WAIT_MS = 1_000;
 /** How long an idle worker waits for records before it looks at the log again, ms. */
 export const WORKER_WAIT_MS = 25;
 
+/** Messages of any kind after which a leader writes a snapshot: a cold start folds about so many, and seldom twice as many. */
+export const SNAPSHOT_MESSAGES = 1_000;
+
 /** Times of the roles, in ms. The defaults suit one data centre. */
 export interface RoleTimes {
   /** A worker reports, and a leader cuts, at once when quiet and at most once in this time under load. */

@@ -24,7 +24,8 @@ export interface LogReader {
    * An empty answer says nothing about the log's end. Holds a bounded number of bytes that were not taken yet.
    *
    * Throws `unavailable` while no broker answers (nothing is lost: the next call goes on where this one was), `missing`
-   * if the next position has been deleted from the log's head, `rolled-back` if the log ends below it.
+   * if the next position has been deleted from the log's head (`details.logStart`: where the log begins now),
+   * `rolled-back` if the log ends below it.
    */
   poll(options: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]>;
 
@@ -68,6 +69,8 @@ export interface Remembered extends Mark {
   readonly height: Height;
   /** Message hash of the header at height − 1; undefined at height 0. */
   readonly header: Hash | undefined;
+  /** The newest accepted header that carries a state: a cold start may begin at it without a checkpoint. */
+  readonly state?: { readonly height: Height; readonly header: Hash };
   /** The largest checkpoint that this role signed or trusted. */
   readonly checkpoint?: { readonly size: bigint; readonly root: Hash };
   /** Older messages at widening distances, newest first, so that a last common point can be named. */

@@ -20,10 +20,15 @@ export class Takeover {
   #waitingSinceMs = Number.POSITIVE_INFINITY;
   #pending = 0;
 
-  constructor(times: RoleTimes, clock: Clock, random: Random) {
+  /** `start`: where the fold goes on from, if its claim and what waits in it are not read again. */
+  constructor(times: RoleTimes, clock: Clock, random: Random, start?: LedgerState) {
     this.#times = times;
     this.#clock = clock;
     this.#random = random;
+    if (start === undefined) return;
+    this.#rest();
+    this.#waitingSinceMs = clock.nowMs();
+    this.#pending = start.pending;
   }
 
   /** Takes in an outcome and the state after it. */
@@ -31,8 +36,7 @@ export class Takeover {
     const nowMs = this.#clock.nowMs();
     if (outcome.kind === 'claim') {
       if (state.pending > 0) this.#claimsInVain += 1;
-      const factor = (1 + this.#random.uniform()) * 2 ** Math.min(DOUBLINGS_MAX, this.#claimsInVain);
-      this.#notBeforeMs = nowMs + this.#times.takeoverMs * factor;
+      this.#rest();
     }
     if (outcome.kind === 'block') this.#claimsInVain = 0;
     const tookSegments = outcome.kind === 'block' && outcome.header.segments > 0;
@@ -41,6 +45,11 @@ export class Takeover {
       this.#waitingSinceMs = nowMs;
     }
     this.#pending = state.pending;
+  }
+
+  #rest(): void {
+    const factor = (1 + this.#random.uniform()) * 2 ** Math.min(DOUBLINGS_MAX, this.#claimsInVain);
+    this.#notBeforeMs = this.#clock.nowMs() + this.#times.takeoverMs * factor;
   }
 
   /** Whether one who does not lead may claim now, given whether it holds the lease. */

@@ -261,7 +261,7 @@ class MemoryLogReader implements LogReader {
     if (this.#log.isDown || this.#faults.happens('readUnavailable')) {
       throw new PlaitError('unavailable', 'simulated: log poll');
     }
-    const details = { position: String(this.#next), start: String(this.#log.start), end: String(this.#log.end) };
+    const details = { position: String(this.#next), logStart: String(this.#log.start), end: String(this.#log.end) };
     if (this.#next < this.#log.start) throw new PlaitError('missing', 'the log begins above the position', { details });
     if (this.#next > this.#log.end) throw new PlaitError('rolled-back', 'the log ends below the position', { details });
     const first = this.#log.indexFrom(this.#next);
