@@ -121,6 +121,11 @@ describe('given addresses', () => {
 });
 
 describe('what is missing is named', () => {
+  it('the mode that settings need', async () => {
+    await expect(launch({ redisProcess: { tls: true } })).rejects.toThrow("mode 'processes'");
+    await expect(launch({ kafkaProcess: {}, mode: 'docker' })).rejects.toThrow("mode 'processes'");
+  });
+
   it('Java', async () => {
     process.env['PATH'] = '/nonexistent';
     delete process.env['JAVA_HOME'];

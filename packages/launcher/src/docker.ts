@@ -7,9 +7,9 @@ import { LauncherError } from './errors.ts';
 import type { Keeper } from './keeper-client.ts';
 import { freePorts, kafkaAnswers, redisAnswers } from './probe.ts';
 import { findProgram, run, type CommandResult } from './programs.ts';
-import type { Started } from './processes.ts';
+import { unknownListener, type Started } from './processes.ts';
 import { imageEnvironment, kafkaImage, redisImage } from './settings.ts';
-import type { KafkaControl, ServiceControl } from './types.ts';
+import type { KafkaControl, RedisControl, ServiceControl } from './types.ts';
 
 /** What starting containers needs. */
 export interface DockerContext {
@@ -33,7 +33,7 @@ export type ServiceName = 'kafka' | 'redis';
 /** The containers' addresses and controls. */
 export interface StartedContainers {
   readonly kafka?: Started<KafkaControl>;
-  readonly redis?: Started<ServiceControl>;
+  readonly redis?: Started<RedisControl>;
 }
 
 type Ports = Readonly<Record<ServiceName, number>>;
@@ -168,9 +168,14 @@ export async function startContainers(context: DockerContext): Promise<StartedCo
   const ports = await upOnFreePorts(context, compose ? composeUp : plainUp);
   const kafka = context.services.includes('kafka') ? await containerControl(context, 'kafka', ports.kafka) : undefined;
   const redis = context.services.includes('redis') ? await containerControl(context, 'redis', ports.redis) : undefined;
+  const address = `127.0.0.1:${ports.kafka}`;
+  const addresses = (listener: string): string => {
+    if (listener !== 'PLAINTEXT') throw unknownListener(listener);
+    return address;
+  };
   return {
-    ...(kafka && { kafka: { address: `127.0.0.1:${ports.kafka}`, control: { ...kafka, dataDir: undefined, brokers: [kafka] } } }),
-    ...(redis && { redis: { address: `redis://127.0.0.1:${ports.redis}`, control: redis } }),
+    ...(kafka && { kafka: { address, control: { ...kafka, dataDir: undefined, brokers: [kafka], addresses } } }),
+    ...(redis && { redis: { address: `redis://127.0.0.1:${ports.redis}`, control: { ...redis, tlsPort: undefined } } }),
   };
 }
 

@@ -1,3 +1,5 @@
 export { LauncherError } from './errors.ts';
 export { launch } from './launch.ts';
-export type { KafkaControl, LaunchOptions, ServiceControl, Services } from './types.ts';
+export type {
+  KafkaControl, KafkaProcessOptions, LaunchOptions, RedisControl, RedisProcessOptions, ServiceControl, Services,
+} from './types.ts';

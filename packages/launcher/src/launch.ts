@@ -6,12 +6,12 @@ import { LauncherError } from './errors.ts';
 import { startKeeper, type Keeper } from './keeper-client.ts';
 import { accepts } from './probe.ts';
 import { startKafkaProcesses, startRedisProcess, type Started } from './processes.ts';
-import type { KafkaControl, LaunchOptions, ServiceControl, Services } from './types.ts';
+import type { KafkaControl, LaunchOptions, RedisControl, Services } from './types.ts';
 
 interface Parts {
   readonly how: Services['how'];
   readonly kafka?: { readonly address: string; readonly control?: KafkaControl };
-  readonly redis?: { readonly address: string; readonly control?: ServiceControl };
+  readonly redis?: { readonly address: string; readonly control?: RedisControl };
 }
 
 type Way = 'docker' | 'processes';
@@ -26,8 +26,11 @@ type Way = 'docker' | 'processes';
  * Nothing is left behind then. Does not check that a given Kafka or Redis has a suitable version or settings.
  */
 export async function launch(options: LaunchOptions = {}): Promise<Services> {
-  const { signal } = options;
+  const { signal, mode, kafkaProcess, redisProcess } = options;
   signal?.throwIfAborted();
+  if (mode !== 'processes' && (kafkaProcess ?? redisProcess) !== undefined) {
+    throw new LauncherError("Only processes can be started with settings of their own: ask for them with the mode 'processes'.");
+  }
   const given = await givenParts(options);
   const wanted = wantedServices(options).filter((service) => given[service] === undefined);
   if (wanted.length === 0) return services({ how: 'given', ...given }, () => Promise.resolve());
@@ -157,8 +160,10 @@ async function tryDocker(
 async function startProcesses(keeper: Keeper, wanted: readonly ServiceName[], options: LaunchOptions, folder: string): Promise<Parts> {
   const context = { keeper, folder, onProgress: (line: string): void => options.onProgress?.(line) };
   const none = Promise.resolve(undefined);
-  const kafka: Promise<Started<KafkaControl> | undefined> = wanted.includes('kafka') ? startKafkaProcesses(context, options.brokers ?? 1) : none;
-  const redis: Promise<Started<ServiceControl> | undefined> = wanted.includes('redis') ? startRedisProcess(context) : none;
+  const kafka: Promise<Started<KafkaControl> | undefined> = wanted.includes('kafka')
+    ? startKafkaProcesses(context, { brokers: options.brokers ?? 1, ...options.kafkaProcess })
+    : none;
+  const redis: Promise<Started<RedisControl> | undefined> = wanted.includes('redis') ? startRedisProcess(context, options.redisProcess) : none;
   const both = await Promise.all([kafka, redis]);
   if (options.dataDir !== undefined) await writeFile(join(folder, 'how.txt'), 'processes\n');
   return { how: 'processes', ...(both[0] && { kafka: both[0] }), ...(both[1] && { redis: both[1] }) };

@@ -9,7 +9,7 @@ import { freePorts, kafkaAnswers, redisAnswers } from './probe.ts';
 import { findJava, findProgram } from './programs.ts';
 import { PortTaken, ServerProcess } from './server.ts';
 import { brokerSettings } from './settings.ts';
-import type { KafkaControl, ServiceControl } from './types.ts';
+import type { KafkaControl, KafkaProcessOptions, RedisControl, RedisProcessOptions } from './types.ts';
 
 /** A started server and its address. */
 export interface Started<Control> {
@@ -41,9 +41,21 @@ rootLogger.appenderRef.out.ref=OUT
 interface Cluster {
   readonly clusterId: string;
   readonly brokers: 1 | 3;
-  /** The ports of the last launch, wanted again. */
+  /** The ports of the last launch, wanted again: those of each listener, the plain one first, then those of the controllers. */
   readonly ports: readonly number[];
 }
+
+/** A cluster and what it shall be like. */
+interface KafkaPlan extends KafkaProcessOptions {
+  readonly brokers: 1 | 3;
+}
+
+/** Every listener for clients, the plain one first. */
+const listenersOf = ({ listeners }: KafkaProcessOptions): readonly (readonly [name: string, protocol: string])[] =>
+  Object.entries({ PLAINTEXT: 'PLAINTEXT', ...listeners });
+
+/** The port of broker `id` (from 1) at listener number `listener`. */
+const portOf = ({ brokers, ports }: Cluster, listener: number, id: number): number => ports[listener * brokers + id - 1] ?? 0;
 
 async function readCluster(file: string, brokers: 1 | 3): Promise<Cluster> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
@@ -62,26 +74,30 @@ function properties(settings: Record<string, string>): string {
   return Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join('');
 }
 
-/** Settings of broker `id` (from 1), whose ports are `ports[id - 1]` for clients and `ports[brokers + id - 1]` as controller. */
-function serverProperties(id: number, { brokers, ports }: Cluster, dataFolder: string): string {
-  const ids = Array.from({ length: brokers }, (_, at) => at + 1);
-  const client = `PLAINTEXT://127.0.0.1:${ports[id - 1]}`;
+/** Settings of broker `id` (from 1). */
+function serverProperties(id: number, { cluster, plan, dataFolder }: { cluster: Cluster; plan: KafkaPlan; dataFolder: string }): string {
+  const ids = Array.from({ length: cluster.brokers }, (_, at) => at + 1);
+  const listeners = listenersOf(plan);
+  const clients = listeners.map(([name], at) => `${name}://127.0.0.1:${portOf(cluster, at, id)}`).join(',');
+  const controllerPort = (voter: number): number => portOf(cluster, listeners.length, voter);
   return properties({
     'node.id': `${id}`,
-    'controller.quorum.voters': ids.map((voter) => `${voter}@127.0.0.1:${ports[brokers + voter - 1]}`).join(','),
-    listeners: `${client},CONTROLLER://127.0.0.1:${ports[brokers + id - 1]}`,
-    'advertised.listeners': client,
+    'controller.quorum.voters': ids.map((voter) => `${voter}@127.0.0.1:${controllerPort(voter)}`).join(','),
+    listeners: `${clients},CONTROLLER://127.0.0.1:${controllerPort(id)}`,
+    'advertised.listeners': clients,
     'log.dirs': join(dataFolder, `${id}`).replaceAll('\\', '/'),
-    ...brokerSettings(brokers),
+    ...brokerSettings(cluster.brokers),
+    'listener.security.protocol.map': ['CONTROLLER:PLAINTEXT', ...listeners.map((pair) => pair.join(':'))].join(','),
+    ...plan.settings,
   });
 }
 
-async function format(context: ProcessContext, java: string, args: readonly string[], clusterId: string, id: number): Promise<void> {
+async function format(context: ProcessContext, java: string, args: readonly string[], id: number): Promise<void> {
   const logFile = join(context.folder, `format-${id}.log`);
   const config = join(context.folder, `server-${id}.properties`);
   const child = await context.keeper.start({
     command: java,
-    args: [...args, 'kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', clusterId, '-c', config],
+    args: [...args, '-c', config],
     cwd: context.folder,
     logFile,
   });
@@ -91,13 +107,14 @@ async function format(context: ProcessContext, java: string, args: readonly stri
   throw new LauncherError(`Kafka's data folder could not be prepared. Its log says:\n${log.trimEnd().split('\n').slice(-5).join('\n')}`);
 }
 
-function allOf(brokers: readonly ServerProcess[], dataDir: string): KafkaControl {
+function allOf(brokers: readonly ServerProcess[], { dataDir, addresses }: Pick<KafkaControl, 'addresses'> & { dataDir: string }): KafkaControl {
   const each = async (action: (broker: ServerProcess) => Promise<void>): Promise<void> => {
     await Promise.all(brokers.map(action));
   };
   return {
     brokers,
     dataDir,
+    addresses,
     get pid() {
       return brokers[0]?.pid;
     },
@@ -107,11 +124,24 @@ function allOf(brokers: readonly ServerProcess[], dataDir: string): KafkaControl
   };
 }
 
+/** What to throw when the addresses of a listener are asked for that nobody wanted. */
+export function unknownListener(name: string): LauncherError {
+  return new LauncherError(`This Kafka was not asked for a listener ${name}.`);
+}
+
+/** The list of `host:port` at a listener. */
+function addressesAt(name: string, plan: KafkaPlan, cluster: Cluster): string {
+  const listener = listenersOf(plan).findIndex(([known]) => known === name);
+  if (listener < 0) throw unknownListener(name);
+  return Array.from({ length: cluster.brokers }, (_, at) => `127.0.0.1:${portOf(cluster, listener, at + 1)}`).join(',');
+}
+
 /**
- * Starts `brokers` Kafka brokers on 127.0.0.1. `address` is the list of their `host:port`. Rejects with `LauncherError`
- * if Java 17 or, with an empty cache, Maven is missing, or if a broker does not come up within 60 s.
+ * Starts Kafka brokers on 127.0.0.1. `address` is the list of their `host:port`. Rejects with `LauncherError` if Java 17 or,
+ * with an empty cache, Maven is missing, or if a broker does not come up within 60 s.
  */
-export async function startKafkaProcesses(context: ProcessContext, brokers: 1 | 3): Promise<Started<KafkaControl>> {
+export async function startKafkaProcesses(context: ProcessContext, plan: KafkaPlan): Promise<Started<KafkaControl>> {
+  const { brokers } = plan;
   const java = await findJava();
   if (java === undefined) {
     throw new LauncherError('Kafka needs Java 17 or newer, and none was found. Install a JRE (Debian: apt install default-jre-headless maven), or Docker, or set PLAIT_BOOTSTRAP_SERVERS.');
@@ -128,13 +158,13 @@ export async function startKafkaProcesses(context: ProcessContext, brokers: 1 | 
   const kept = await readCluster(clusterFile, brokers);
   context.onProgress(brokers === 1 ? 'starting Kafka' : `starting Kafka with ${brokers} brokers`);
   for (let tries = 1; ; tries++) {
-    const cluster = { ...kept, ports: await freePorts(2 * brokers, tries === 1 ? kept.ports : []) };
-    const servers = await prepareBrokers(context, java, args, cluster);
+    const cluster = { ...kept, ports: await freePorts((listenersOf(plan).length + 1) * brokers, tries === 1 ? kept.ports : []) };
+    const servers = await prepareBrokers(context, [java, ...args], { plan, cluster });
     await writeFile(clusterFile, JSON.stringify(cluster));
-    const control = allOf(servers, join(context.folder, 'kafka'));
+    const control = allOf(servers, { dataDir: join(context.folder, 'kafka'), addresses: (listener) => addressesAt(listener, plan, cluster) });
     try {
       await startAll(servers);
-      return { address: cluster.ports.slice(0, brokers).map((port) => `127.0.0.1:${port}`).join(','), control };
+      return { address: addressesAt('PLAINTEXT', plan, cluster), control };
     } catch (error) {
       if (!(error instanceof PortTaken) || tries === startTries) throw error;
     }
@@ -158,16 +188,19 @@ async function startAll(servers: readonly ServerProcess[]): Promise<void> {
   if (failures.length > 0) throw failures.find((failure) => failure instanceof PortTaken) ?? failures[0];
 }
 
-async function prepareBrokers(context: ProcessContext, java: string, args: readonly string[], cluster: Cluster): Promise<ServerProcess[]> {
+async function prepareBrokers(
+  context: ProcessContext, [java = '', ...args]: readonly string[], { plan, cluster }: { plan: KafkaPlan; cluster: Cluster },
+): Promise<ServerProcess[]> {
   const dataFolder = join(context.folder, 'kafka');
   await mkdir(dataFolder, { recursive: true });
+  const formatting = [...args, 'kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', cluster.clusterId, ...(plan.format ?? [])];
   return Promise.all(
     Array.from({ length: cluster.brokers }, async (_, at) => {
       const id = at + 1;
       const config = join(context.folder, `server-${id}.properties`);
-      await writeFile(config, serverProperties(id, cluster, dataFolder));
+      await writeFile(config, serverProperties(id, { cluster, plan, dataFolder }));
       const formatted = await access(join(dataFolder, `${id}`, 'meta.properties')).then(() => true, () => false);
-      if (!formatted) await format(context, java, args, cluster.clusterId, id);
+      if (!formatted) await format(context, java, formatting, id);
       return new ServerProcess(context.keeper, {
         title: cluster.brokers === 1 ? 'Kafka' : `Kafka broker ${id}`,
         command: java,
@@ -176,7 +209,7 @@ async function prepareBrokers(context: ProcessContext, java: string, args: reado
         logFile: join(context.folder, `kafka-${id}.log`),
         readyText: 'Kafka Server started',
         readyMs: 60_000,
-        answers: () => kafkaAnswers({ host: '127.0.0.1', port: cluster.ports[at] ?? 0, timeoutMs: 1_000 }),
+        answers: () => kafkaAnswers({ host: '127.0.0.1', port: portOf(cluster, 0, id), timeoutMs: 1_000 }),
         hint: () => undefined,
       });
     }),
@@ -206,30 +239,45 @@ async function redisProgram(context: ProcessContext): Promise<string> {
   return join(binaries, name);
 }
 
+/** redis.conf. Sentinel writes into its own, so each start has a file of its own. */
+function redisSettings({ settings = [], sentinel = false }: RedisProcessOptions, { port, tlsPort, folder }: { port: number; tlsPort: number | undefined; folder: string }): string {
+  const lines = [
+    'bind 127.0.0.1', `port ${port}`, `dir "${folder}"`,
+    ...(tlsPort === undefined ? [] : [`tls-port ${tlsPort}`]),
+    ...(sentinel ? [] : ['save ""', 'appendonly no']),
+    ...settings,
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
 /**
  * Starts Redis on 127.0.0.1, without persistence. `address` is its URL. Rejects with `LauncherError` if there is no
  * redis-server on the PATH nor one to fetch, or if it does not come up within 15 s.
  */
-export async function startRedisProcess(context: ProcessContext): Promise<Started<ServiceControl>> {
-  await mkdir(context.folder, { recursive: true });
+export async function startRedisProcess(context: ProcessContext, options: RedisProcessOptions = {}): Promise<Started<RedisControl>> {
+  const { folder } = context;
+  await mkdir(folder, { recursive: true });
   const program = await redisProgram(context);
-  context.onProgress('starting Redis');
+  const config = join(folder, 'redis.conf');
+  const { sentinel = false } = options;
+  context.onProgress(sentinel ? 'starting a Sentinel of Redis' : 'starting Redis');
   for (let tries = 1; ; tries++) {
-    const [port = 0] = await freePorts(1);
-    const control = new ServerProcess(context.keeper, {
-      title: 'Redis',
+    const [port = 0, tlsPort] = await freePorts(options.tls === true ? 2 : 1);
+    await writeFile(config, redisSettings(options, { port, tlsPort, folder }));
+    const server = new ServerProcess(context.keeper, {
+      title: sentinel ? 'Sentinel' : 'Redis',
       command: program,
-      args: ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--appendonly', 'no', '--dir', context.folder],
-      cwd: context.folder,
-      logFile: join(context.folder, 'redis.log'),
-      readyText: 'eady to accept connections',
+      args: [config, ...(sentinel ? ['--sentinel'] : [])],
+      cwd: folder,
+      logFile: join(folder, 'redis.log'),
+      readyText: sentinel ? 'Sentinel ID is' : 'eady to accept connections',
       readyMs: 15_000,
       answers: () => redisAnswers({ host: '127.0.0.1', port, timeoutMs: 1_000 }),
       hint: (log) => (log.includes('shared librar') ? `A library is missing. ${installRedis}` : undefined),
     });
     try {
-      await control.start();
-      return { address: `redis://127.0.0.1:${port}`, control };
+      await server.start();
+      return { address: `redis://127.0.0.1:${port}`, control: Object.assign(server, { tlsPort }) };
     } catch (error) {
       if (!(error instanceof PortTaken) || tries === startTries) throw error;
     }

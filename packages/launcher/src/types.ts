@@ -1,3 +1,26 @@
+/** How Kafka differs from the launcher's usual one: for tests of secured connections. */
+export interface KafkaProcessOptions {
+  /**
+   * More listeners of every broker beside the plain one: name to protocol, such as `{ SCRAM: 'SASL_SSL' }`. Where they listen
+   * says {@link KafkaControl.addresses}; what they demand says `settings`, as `listener.name.scram.…`.
+   */
+  readonly listeners?: Readonly<Record<string, 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'>>;
+  /** Settings of every broker, over the launcher's own. The plain listener must stay as it is: readiness is seen there. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** More arguments of `kafka-storage format`, such as `--add-scram`, for a data folder that is new. */
+  readonly format?: readonly string[];
+}
+
+/** How Redis differs from the launcher's usual one. */
+export interface RedisProcessOptions {
+  /** Lines of redis.conf, after the launcher's own. A plain port stays: readiness is seen there. */
+  readonly settings?: readonly string[];
+  /** Whether it listens with TLS too, at {@link RedisControl.tlsPort}; `settings` name its certificates. */
+  readonly tls?: boolean;
+  /** Whether it is a Sentinel; `settings` say what it watches. */
+  readonly sentinel?: boolean;
+}
+
 /** What to start, and how. Every field may be left out. */
 export interface LaunchOptions {
   /**
@@ -18,6 +41,10 @@ export interface LaunchOptions {
   readonly signal?: AbortSignal;
   /** `auto` (default): addresses given in the environment, else Docker, else processes. The other two skip the environment. */
   readonly mode?: 'auto' | 'processes' | 'docker';
+  /** For the mode `processes` only. */
+  readonly kafkaProcess?: KafkaProcessOptions;
+  /** For the mode `processes` only. */
+  readonly redisProcess?: RedisProcessOptions;
 }
 
 /** Control over one started server, for tests of outages. It keeps its data, its address and its settings. */
@@ -38,6 +65,14 @@ export interface KafkaControl extends ServiceControl {
   readonly dataDir: string | undefined;
   /** One control for each broker, in the order of their ids. */
   readonly brokers: readonly ServiceControl[];
+  /** `host:port` of every broker, separated by commas, at one of {@link KafkaProcessOptions.listeners}. Throws `LauncherError` for another. */
+  addresses(listener: string): string;
+}
+
+/** Control over Redis. */
+export interface RedisControl extends ServiceControl {
+  /** Where it listens with TLS, on 127.0.0.1; `undefined` if that was not asked for. */
+  readonly tlsPort: number | undefined;
 }
 
 /** A running Kafka and Redis. They end with `stop()`, with `await using`, and when the process that launched them ends in any way. */
@@ -51,7 +86,7 @@ export interface Services extends AsyncDisposable {
   /** `undefined` if Kafka's address was given or it was not asked for. */
   readonly kafka: KafkaControl | undefined;
   /** `undefined` if Redis' address was given or it was not asked for. */
-  readonly redis: ServiceControl | undefined;
+  readonly redis: RedisControl | undefined;
   /** Ends everything this launch started and removes its temporary folders. May be called again. Given services are left alone. */
   stop(): Promise<void>;
 }
