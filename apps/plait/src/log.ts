@@ -68,6 +68,11 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
     }
     case 'reported':
       return log.debug({ event: 'reported', segments: event.segments, records: String(event.records) }, `reported ${event.records} records`);
+    case 'lost': {
+      const { topic, partition } = event.partition;
+      return log.warn({ event: 'lost', topic, partition, firstOffset: String(event.firstOffset), nextOffset: String(event.nextOffset) },
+        `${topic}/${partition}: offsets ${event.firstOffset} … ${event.nextOffset} expired before they were hashed, and are reported as lost`);
+    }
     case 'claiming':
       return log.info({ event: 'claiming', epoch: String(event.epoch), why: event.why }, `claiming epoch ${event.epoch} (${event.why})`);
     case 'leading':

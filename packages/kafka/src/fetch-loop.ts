@@ -11,8 +11,9 @@ import type { TopicPartition } from '@plait/core';
 import { PlaitError } from '@plait/core';
 import { isRefusal, KAFKA, readError, reason } from './errors.ts';
 import type { FetchedPartition } from './fetch-response.ts';
-import { costOf, inTurn, requestOf, Source, undecodable } from './fetch-source.ts';
-import type { Arrival, Asked, FetchLimits, Taken } from './fetch-source.ts';
+import { costOf, inTurn, outOfRange, requestOf, Source, undecodable } from './fetch-source.ts';
+import type { Arrival, Asked, FetchLimits, Held, Taken } from './fetch-source.ts';
+import { Silence } from './fetch-silence.ts';
 import { extentOf } from './record-sets.ts';
 import type { Lane, Wire } from './wire.ts';
 
@@ -47,10 +48,8 @@ export class FetchLoop {
   #generation = 0;
   #rotation = 0;
   #closed = false;
-  #waiter: { readonly only: string | undefined; readonly resolve: () => void } | undefined;
-  #inFlight = 0;
-  /** Since when answers are due and none came. */
-  #silentSinceMs: number | undefined;
+  #waiter: { readonly only: TopicPartition | undefined; readonly resolve: () => void } | undefined;
+  readonly #silence = new Silence(SILENCE_MS + IDLE_WAIT_MS['fetch-0']);
   #lastFailure = 'no answer';
   #finding = false;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -66,6 +65,18 @@ export class FetchLoop {
     this.#limits = limits;
   }
 
+  /**
+   * Asks what the partition holds; forgets what was fetched of it. It is watched until dropped: each time its leader was lost
+   * and found again (another one, another connection, the topic was gone), that is told anew, instead of reading on.
+   */
+  find(partition: TopicPartition): void {
+    this.drop(partition);
+    const source = new Source(partition, ++this.#generation, 0n);
+    source.watched = true;
+    this.#sources.set(keyOf(partition), source);
+    this.#pump();
+  }
+
   /** From now on fetches the partition from `offset`; forgets what was fetched of it. */
   seek(partition: TopicPartition, offset: bigint): void {
     const key = keyOf(partition);
@@ -73,6 +84,7 @@ export class FetchLoop {
     const source = new Source(partition, ++this.#generation, offset);
     if (former !== undefined) {
       source.node = former.node;
+      source.watched = former.watched;
       this.#forget(former);
     }
     this.#sources.set(key, source);
@@ -120,14 +132,14 @@ export class FetchLoop {
     } else if (!this.#closed) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, maxWaitMs);
-      this.#waiter = { only: only === undefined ? undefined : keyOf(only), resolve };
+      this.#waiter = { only, resolve };
       await promise;
       clearTimeout(timer);
       this.#waiter = undefined;
       this.#yieldedAtMs = performance.now();
     }
     if (this.#has(only)) return true;
-    if (!this.#closed && this.#isSilent()) {
+    if (!this.#closed && this.#silence.isTooLong) {
       throw new PlaitError('unavailable', `no Kafka broker answers: ${this.#lastFailure}`);
     }
     return false;
@@ -175,22 +187,8 @@ export class FetchLoop {
     return performance.now() - this.#polledAtMs > UNASKED_MS;
   }
 
-  #isSilent(): boolean {
-    return this.#silentSinceMs !== undefined && performance.now() - this.#silentSinceMs > SILENCE_MS + IDLE_WAIT_MS['fetch-0'];
-  }
-
-  /** Who asks nothing is owed no answer: else the next question would be called unanswered at once. */
   #endSilence(): void {
-    if (this.#inFlight === 0 && [...this.#sources.values()].every(({ halted }) => halted)) this.#silentSinceMs = undefined;
-  }
-
-  #asked(): void {
-    this.#inFlight++;
-    this.#silentSinceMs ??= performance.now();
-  }
-
-  #answered(): void {
-    this.#silentSinceMs = this.#inFlight > 1 ? performance.now() : undefined;
+    if ([...this.#sources.values()].every(({ halted }) => halted)) this.#silence.rest();
   }
 
   /** Starts whatever can be started now. Called after every change; never waits. */
@@ -247,18 +245,19 @@ export class FetchLoop {
     }
     this.#busy.add(`${node}/${lane}`);
     this.#notBeforeMs.set(node, nowMs + this.#limits.paceMs);
-    this.#asked();
+    this.#silence.asked();
     try {
       const answer = await this.#wire.fetch(node, lane, requestOf(asked.values(), { maxWaitTime: IDLE_WAIT_MS[lane], isolation: this.#isolation, limits: this.#limits }));
-      this.#answered();
+      this.#silence.answered();
       const total = answer.reduce((sum, { records }) => sum + records.length, 0);
       if (total >= LARGE_BYTES) this.#notBeforeMs.delete(node);
       for (const fetched of answer) this.#land(asked.get(keyOf(fetched)), fetched, total, node);
     } catch (error) {
       this.#lastFailure = reason(error);
-      for (const { source } of asked.values()) this.#lose(source);
+      // Also those that were not asked for just now: what they are fetched over next is another connection.
+      for (const source of this.#sources.values()) if (source.node === node) this.#lose(source);
     }
-    this.#inFlight--;
+    this.#silence.ended();
     this.#busy.delete(`${node}/${lane}`);
     for (const { source } of asked.values()) source.flying[lane] = false;
     this.#endSilence();
@@ -273,8 +272,7 @@ export class FetchLoop {
     if (source.generation !== generation || source.next !== offset || source.halted) return;
     const { errorCode } = fetched;
     if (errorCode === KAFKA.offsetOutOfRange) {
-      source.halted = true;
-      void this.#range(source, offset, node);
+      void this.#tell(source, node, (held) => outOfRange(offset, held));
     } else if (isRefusal(errorCode)) {
       this.#fail(source, new PlaitError('config', `reading ${source.topic} is refused: Kafka's error ${errorCode}; see the broker's ACLs`));
     } else if (errorCode === KAFKA.corruptMessage) {
@@ -318,16 +316,20 @@ export class FetchLoop {
     this.#enqueue(source, { kind: 'failed', error });
   }
 
-  /** Asks what the partition still holds. Never rejects: if that fails, the fetch is tried again and says the same. */
-  async #range(source: Source, offset: bigint, node: number): Promise<void> {
+  /**
+   * Tells what the partition holds, as `arrivalOf` puts it, and waits for the next seek. If the broker does not say, or
+   * nothing is to be told, all is tried again from the look-up on. Never rejects.
+   */
+  async #tell(source: Source, node: number, arrivalOf: (held: Held) => Arrival | undefined): Promise<void> {
     const { generation } = source;
+    source.halted = true;
     try {
       const { errorCode, logStart, end } = await this.#wire.listOffsets(node, source);
       if (source.generation !== generation) return;
-      if (errorCode === 0 && (offset < logStart || offset > end)) {
-        this.#enqueue(source, { kind: 'out-of-range', offset, logStart, end });
-        this.#wake();
-        return;
+      const arrival = errorCode === 0 ? arrivalOf({ logStart, end }) : undefined;
+      if (arrival !== undefined) {
+        this.#enqueue(source, arrival);
+        return this.#wake();
       }
     } catch (error) {
       this.#lastFailure = reason(error);
@@ -358,10 +360,10 @@ export class FetchLoop {
   /** One lookup for all that are lost. Never rejects. */
   async #find(lost: readonly Source[]): Promise<void> {
     this.#finding = true;
-    this.#asked();
+    this.#silence.asked();
     try {
       const topics = await this.#wire.metadata([...new Set(lost.map(({ topic }) => topic))]);
-      this.#answered();
+      this.#silence.answered();
       for (const source of lost) {
         const found = topics.find(({ topic }) => topic === source.topic);
         const leader = found?.partitions.find(({ partition }) => partition === source.partition)?.leader;
@@ -369,7 +371,10 @@ export class FetchLoop {
         if (found !== undefined && isRefusal(found.errorCode)) {
           this.#fail(source, new PlaitError('config', `topic ${source.topic} is refused: Kafka's error ${found.errorCode}`));
         } else if (leader === undefined) this.#lose(source);
-        else source.node = leader;
+        else {
+          source.node = leader;
+          if (source.watched) void this.#tell(source, leader, (held) => ({ kind: 'found', ...held }));
+        }
       }
     } catch (error) {
       const failure = readError(error, 'metadata');
@@ -380,7 +385,7 @@ export class FetchLoop {
         else this.#lose(source);
       }
     }
-    this.#inFlight--;
+    this.#silence.ended();
     this.#finding = false;
     this.#endSilence();
     this.#pump();
@@ -390,8 +395,6 @@ export class FetchLoop {
   /** After this turn of the event loop: the next request must be on its way before the caller begins to compute. */
   #wake(): void {
     const waiter = this.#waiter;
-    if (waiter === undefined) return;
-    const has = waiter.only === undefined ? this.#ready.size > 0 : (this.#sources.get(waiter.only)?.queue.length ?? 0) > 0;
-    if (has) setImmediate(waiter.resolve);
+    if (waiter !== undefined && this.#has(waiter.only)) setImmediate(waiter.resolve);
   }
 }

@@ -27,11 +27,15 @@ export interface Chunk {
   readonly aborted: readonly AbortedTransaction[];
 }
 
-export interface OutOfRange {
-  readonly kind: 'out-of-range';
-  readonly offset: bigint;
+/** From where to where a partition holds records. */
+export interface Held {
   readonly logStart: bigint;
   readonly end: bigint;
+}
+
+export interface OutOfRange extends Held {
+  readonly kind: 'out-of-range';
+  readonly offset: bigint;
 }
 
 /** Reading the partition failed for good: nothing comes of it until the next seek. */
@@ -40,7 +44,12 @@ export interface Failed {
   readonly error: PlaitError;
 }
 
-export type Arrival = Chunk | OutOfRange | Failed;
+/** What a watched partition holds, now that its leader was found (again): nothing comes of it until the next seek. */
+export interface Found extends Held {
+  readonly kind: 'found';
+}
+
+export type Arrival = Chunk | OutOfRange | Failed | Found;
 
 /** One arrival, and whether its partition has been sought or dropped since (asked when it is handed on). */
 export interface Taken {
@@ -64,6 +73,8 @@ export class Source {
   bytes = 0;
   /** Nothing more is fetched until the next seek. */
   halted = false;
+  /** Whoever finds its leader (again) tells what it holds. */
+  watched = false;
   /** The leader, if known. */
   node: number | undefined;
   retryAtMs = 0;
@@ -80,6 +91,11 @@ export class Source {
     this.generation = generation;
     this.next = next;
   }
+}
+
+/** What to say of an offset that the broker refused; undefined if it lies within what the partition holds by now. */
+export function outOfRange(offset: bigint, held: Held): OutOfRange | undefined {
+  return offset < held.logStart || offset > held.end ? { kind: 'out-of-range', offset, ...held } : undefined;
 }
 
 /** How much of a partition's bound an arrival takes up. */

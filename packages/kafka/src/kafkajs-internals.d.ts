@@ -107,6 +107,7 @@ declare module 'kafkajs-internal-types' {
 
   export interface Connection {
     readonly socket?: Socket;
+    isConnected(): boolean;
     rejectRequests(error: Error): void;
     disconnect(): Promise<boolean>;
   }

@@ -129,6 +129,7 @@ class KafkaLogReader implements LogReader {
   async #messagesOf(arrival: Arrival): Promise<readonly LogMessage[]> {
     if (arrival.kind === 'failed') throw (this.#failure = arrival.error);
     if (arrival.kind === 'out-of-range') throw (this.#failure = this.#lost(arrival));
+    if (arrival.kind !== 'chunk') return [];
     const { bytes, firstOffset } = arrival;
     try {
       const raw = await decodeRecordSet({ bytes, from: firstOffset, aborted: [] }, makeRaw);

@@ -33,6 +33,10 @@ class KafkaSourceReader implements SourceReader {
     this.#loop = loop;
   }
 
+  find(partition: TopicPartition): void {
+    this.#loop.find(partition);
+  }
+
   seek(partition: TopicPartition, offset: Offset): void {
     this.#loop.seek(partition, offset);
   }
@@ -68,9 +72,9 @@ class KafkaSourceReader implements SourceReader {
 
   async #eventOf({ source: { topic, partition }, arrival }: Taken): Promise<SourceEvent> {
     if (arrival.kind === 'failed') throw arrival.error;
-    if (arrival.kind === 'out-of-range') {
-      const { kind, offset, logStart, end } = arrival;
-      return { kind, topic, partition, offset: toOffset(offset), logStart: toOffset(logStart), end: toOffset(end) };
+    if (arrival.kind !== 'chunk') {
+      const place = { topic, partition, logStart: toOffset(arrival.logStart), end: toOffset(arrival.end) };
+      return arrival.kind === 'found' ? { kind: 'found', ...place } : { kind: 'out-of-range', ...place, offset: toOffset(arrival.offset) };
     }
     const { firstOffset, nextOffset, bytes, aborted } = arrival;
     const records = await decodeRecordSet({ bytes, from: firstOffset, aborted }, makeRecord);

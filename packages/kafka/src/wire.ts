@@ -72,6 +72,8 @@ export class Wire {
   readonly #options: KafkaOptions;
   readonly #addresses = new Map<number, string>();
   readonly #links = new Map<string, Link>();
+  /** Those that a fetch was answered on. */
+  readonly #fetchedOn = new WeakSet<Broker>();
   #closed = false;
 
   constructor(options: KafkaOptions) {
@@ -111,9 +113,15 @@ export class Wire {
     }));
   }
 
-  /** One fetch; waits at the broker for `maxWaitTime`. Partitions are served in the order given. Throws what the connection throws. */
+  /**
+   * One fetch; waits at the broker for `maxWaitTime`. Partitions are served in the order given. Throws what the connection
+   * throws; also when it ended between two fetches, which kafkajs would pass over by connecting again: the broker that
+   * answers then may have been restored from a copy, and its partitions are no longer what they were.
+   */
   async fetch(node: number, lane: Lane, args: FetchArgs): Promise<readonly FetchedPartition[]> {
     return await this.#ask(node, lane, async (broker) => {
+      // kafkajs has a connection of its own for fetches, the second.
+      if (this.#fetchedOn.has(broker) && broker.connectionPool.pool[1]?.isConnected() !== true) throw new Error('the connection ended');
       const { request, requestTimeout } = requests.Fetch.protocol({ version: FETCH_VERSION })(args);
       const answer = await broker.connectionPool.send<ReturnType<typeof decodeFetchResponse>>({
         request,
@@ -121,6 +129,7 @@ export class Wire {
         logResponseError: false,
         response: { decode: async (payload) => decodeFetchResponse(payload), parse: async (decoded) => decoded },
       });
+      this.#fetchedOn.add(broker);
       return answer.partitions;
     });
   }

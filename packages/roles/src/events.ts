@@ -7,8 +7,9 @@ import type { Height, LogPosition, Offset, Outcome, TopicPartition } from '@plai
  * - `equivocation`: two signed segments over one range differ.
  * - `record-unreadable`: a record cannot be decoded or hashed; its partition stops.
  * - `source-expired`: records expired before a worker hashed them; their partition stops.
+ * - `source-regressed`: a partition is not what was hashed of it (truncated, made anew, restored); it stops.
  */
-export type AlarmName = 'equivocation' | 'record-unreadable' | 'source-expired';
+export type AlarmName = 'equivocation' | 'record-unreadable' | 'source-expired' | 'source-regressed';
 
 /** One thing that a role tells. */
 export type RoleEvent =
@@ -22,6 +23,8 @@ export type RoleEvent =
   | { readonly event: 'assigned'; readonly version: number; readonly partitions: readonly TopicPartition[] }
   | { readonly event: 'started'; readonly partition: TopicPartition; readonly offset: Offset; readonly why: string }
   | { readonly event: 'reported'; readonly segments: number; readonly records: bigint }
+  /** A range that expired before it was hashed is reported as a loss. */
+  | { readonly event: 'lost'; readonly partition: TopicPartition; readonly firstOffset: Offset; readonly nextOffset: Offset }
   | { readonly event: 'claiming'; readonly epoch: bigint; readonly why: 'lease' | 'stall' }
   | { readonly event: 'leading'; readonly epoch: bigint }
   | { readonly event: 'fenced'; readonly epoch: bigint }

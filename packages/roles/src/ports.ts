@@ -122,8 +122,20 @@ export interface SourceOutOfRange extends TopicPartition {
   readonly end: Offset;
 }
 
-/** What a poll of the sources gives. */
-export type SourceEvent = SourceBatch | SourceOutOfRange;
+/**
+ * What a partition holds: the answer to `find`, and told again whenever it may have become another one since (its leader
+ * changed, the connection to it was lost, the topic was gone). Nothing more comes of it until the next `seek`.
+ */
+export interface SourceFound extends TopicPartition {
+  readonly kind: 'found';
+  /** First offset the partition holds. */
+  readonly logStart: Offset;
+  /** Offset after its newest record. */
+  readonly end: Offset;
+}
+
+/** What a poll of the sources gives; `found` only of partitions that were asked for with `find`. */
+export type SourceEvent = SourceBatch | SourceOutOfRange | SourceFound;
 
 /**
  * Reads source partitions with `read_committed`, each from the offset last given to `seek`, and goes on fetching ahead
@@ -132,10 +144,17 @@ export type SourceEvent = SourceBatch | SourceOutOfRange;
  * One caller at a time.
  */
 export interface SourceReader {
+  /**
+   * Asks what the partition holds; what was fetched of it before is thrown away. A {@link SourceFound} says it, as soon as
+   * the partition has a leader. From now on, until `drop`, it is watched: before anything is handed out that was fetched
+   * from another leader or over another connection than before, it is found again.
+   */
+  find(partition: TopicPartition): void;
+
   /** From now on reads the partition from `offset`; what was fetched of it before is thrown away. */
   seek(partition: TopicPartition, offset: Offset): void;
 
-  /** Stops reading the partition and throws away what was fetched of it. */
+  /** Stops reading and watching the partition and throws away what was fetched of it. */
   drop(partition: TopicPartition): void;
 
   /**

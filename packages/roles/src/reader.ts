@@ -159,7 +159,8 @@ export class Reader {
     const events = await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only });
     for (const event of events) {
       if (event.kind === 'out-of-range') return this.#outOfRange(event, segment, line);
-      buffer.add(event);
+      // A reader never asks for `found`.
+      if (event.kind === 'records') buffer.add(event);
       this.#nothingSinceMs = undefined;
     }
     if (events.length === 0 && this.#waitedMs() >= this.#times.beyondEndMs) await this.#probe(segment, line);

@@ -4,16 +4,20 @@
  * Its next segment of a partition starts at the chain's end in the fold. It reports on while earlier reports are on
  * their way; when one is read as ignored, when none is read for a while, or when another worker's segment was taken
  * instead, the partition starts again from the chain's end.
+ *
+ * A partition that is not what it was, or that cannot be read on, stops with an alarm, and the others go on (DESIGN,
+ * section 5). It is tried again when its chain went another way, with the next assignment, and with the next configuration.
  */
 import {
   chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, partitionName, REPORT_BYTES_MAX, segmentCount,
-  segmentHash, signNote, type Hash, type LedgerState, type RecordSegment, type SignerKey, type TopicPartition,
+  segmentHash, signNote, type Hash, type LedgerState, type Offset, type PlaitError, type Segment, type SignerKey, type TopicPartition,
 } from '@plait/core';
+import { describeOther } from './chain-check.ts';
 import type { AlarmName, Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { DEFAULT_TIMES, WORKER_WAIT_MS, type RoleTimes } from './limits.ts';
 import { PartitionWork } from './partition-work.ts';
-import type { Clock, LogAppender, Membership, SourceEvent, SourceReader } from './ports.ts';
+import type { Clock, LogAppender, Membership, SourceBatch, SourceEvent, SourceFound, SourceOutOfRange, SourceReader } from './ports.ts';
 import { Throttle } from './throttle.ts';
 
 /** What a worker needs. */
@@ -38,12 +42,15 @@ export class Worker {
   readonly #follower: Follower;
   readonly #reports: Throttle;
   readonly #work = new Map<string, PartitionWork>();
-  /** Partitions whose records cannot be read or hashed, and where: they rest until their chain or the assignment changes. */
-  readonly #stopped = new Map<string, Hash>();
+  /** Partitions that are not read on, after an alarm. What was hashed of them is still reported, if it still stands. */
+  readonly #stopped = new Set<string>();
   /** Partitions not read for now, since their reports do not keep up. */
   readonly #held = new Set<string>();
   #subscribed = '';
+  /** Partitions sought while events are taken: what of them comes behind in the same poll was fetched before. */
+  readonly #sought = new Set<string>();
   #assignment = -1;
+  #configuration: Hash | undefined;
   /** The append under way; settled by reading the log, whatever its answer says. */
   #sending: Promise<void> | undefined;
   /** A report whose append failed, to be sent again before any other. */
@@ -73,8 +80,11 @@ export class Worker {
 
     await this.#subscribe(state);
     this.#followAssignment(state);
+    this.#followConfiguration(state);
     this.#reconcile(state);
-    for (const event of await this.#options.source.poll({ maxWaitMs: this.#waitMs() })) this.#take(event);
+    const events = await this.#poll();
+    this.#sought.clear();
+    for (const event of events) this.#take(event);
     this.#report(state);
   }
 
@@ -94,7 +104,20 @@ export class Worker {
     if (!waiting) return WORKER_WAIT_MS;
     if (this.#sending !== undefined) return 1;
     const nowMs = this.#options.clock.nowMs();
-    return Math.min(WORKER_WAIT_MS, Math.max(this.#reports.waitMs(nowMs), this.#restUntilMs - nowMs));
+    // Never 0: a report may also be waiting for a block to make room.
+    return Math.min(WORKER_WAIT_MS, Math.max(1, this.#reports.waitMs(nowMs), this.#restUntilMs - nowMs));
+  }
+
+  /** What has arrived. A batch that nobody can decode stops its partition only. */
+  async #poll(): Promise<readonly SourceEvent[]> {
+    try {
+      return await this.#options.source.poll({ maxWaitMs: this.#waitMs() });
+    } catch (error) {
+      const work = isPlaitError(error, 'invalid') ? this.#work.get(placeOf(error)) : undefined;
+      if (work === undefined) throw error;
+      this.#stop(work, 'record-unreadable', (error as Error).message);
+      return [];
+    }
   }
 
   /** A segment of its own that was read as ignored means that what follows it is worthless too. */
@@ -122,22 +145,35 @@ export class Worker {
     const { version, partitions } = this.#options.membership.assignment();
     if (version !== this.#assignment) {
       this.#assignment = version;
-      this.#stopped.clear();
+      this.#retry();
       const assigned = new Set(partitions.map(partitionName));
       for (const work of this.#work.values()) if (!assigned.has(partitionName(work.partition))) this.#forget(work.partition);
       this.#options.observe?.({ event: 'assigned', version, partitions });
     }
     for (const partition of partitions) {
-      const name = partitionName(partition);
-      if (!this.#work.has(name) && this.#stopped.get(name) !== chainOf(state, partition).end.head) this.#start(state, partition);
+      if (!this.#work.has(partitionName(partition))) this.#start(state, partition);
     }
   }
 
-  /** The next segment starts at the chain's end in the fold. */
+  /** A configuration may have restarted a partition, or allowed losses. */
+  #followConfiguration({ configuration: { hash } }: LedgerState): void {
+    if (hash !== this.#configuration) this.#retry();
+    this.#configuration = hash;
+  }
+
+  /** Forgets the partitions that have stopped, so that they start again. */
+  #retry(): void {
+    for (const name of this.#stopped) {
+      const work = this.#work.get(name);
+      if (work !== undefined) this.#forget(work.partition);
+    }
+  }
+
+  /** The next segment starts at the chain's end in the fold, if the partition is still what it was. */
   #start(state: LedgerState, partition: TopicPartition): void {
     const work = new PartitionWork(partition, chainOf(state, partition));
     this.#work.set(partitionName(partition), work);
-    this.#options.source.seek(partition, work.readTo);
+    this.#options.source.find(partition);
     this.#options.observe?.({ event: 'started', partition, offset: work.readTo, why: 'chain end' });
   }
 
@@ -145,6 +181,7 @@ export class Worker {
     const name = partitionName(partition);
     this.#work.delete(name);
     this.#held.delete(name);
+    this.#stopped.delete(name);
     this.#options.source.drop(partition);
   }
 
@@ -156,9 +193,9 @@ export class Worker {
       if (work.reconcile(chainOf(state, work.partition), options) !== 'good') {
         this.#forget(work.partition);
         this.#start(state, work.partition);
-      } else if (this.#held.has(name) && !work.full) {
+      } else if (this.#held.has(name) && work.hasRoom) {
         this.#held.delete(name);
-        this.#options.source.seek(work.partition, work.readTo);
+        this.#options.source.find(work.partition);
       }
     }
   }
@@ -166,29 +203,71 @@ export class Worker {
   #take(event: SourceEvent): void {
     const name = partitionName(event);
     const work = this.#work.get(name);
-    if (work === undefined) return;
-    if (event.kind === 'out-of-range') {
-      this.#stop(event, 'source-expired', `${name}: offset ${event.offset} is not there, the partition holds ${event.logStart} … ${event.end}`);
-      return;
+    if (work === undefined || this.#stopped.has(name) || this.#sought.has(name)) return;
+    if (event.kind === 'found') this.#found(work, event);
+    else if (event.kind === 'out-of-range') this.#outOfRange(work, event);
+    else this.#hash(work, event);
+  }
+
+  /** Before anything is added to what was hashed, it is compared; also when the partition was lost for a while. */
+  #found(work: PartitionWork, { logStart, end }: SourceFound): void {
+    if (end < work.readTo) return this.#regressed(work, endsBelow(work, end));
+    this.#seek(work, work.found(logStart));
+  }
+
+  /** No position is ever moved here but over a range that is signed as lost. */
+  #outOfRange(work: PartitionWork, { logStart, end }: SourceOutOfRange): void {
+    const { readTo } = work;
+    if (end < readTo) return this.#regressed(work, endsBelow(work, end));
+    // What was to be compared may have expired meanwhile: then nobody can tell, and it is read on.
+    const next = work.found(logStart);
+    if (logStart <= readTo) return this.#seek(work, next);
+    if (this.state?.configuration.body.onLoss !== 'record') {
+      return this.#stop(work, 'source-expired', `${partitionName(work.partition)}: offsets ${readTo} … ${logStart} expired before they were ` +
+        `hashed; the partition holds ${logStart} … ${end}`);
     }
+    work.lose(logStart);
+    this.#options.observe?.({ event: 'lost', partition: work.partition, firstOffset: readTo, nextOffset: logStart });
+    this.#seek(work, work.readTo);
+  }
+
+  #seek({ partition }: PartitionWork, offset: Offset): void {
+    this.#sought.add(partitionName(partition));
+    this.#options.source.seek(partition, offset);
+  }
+
+  #hash(work: PartitionWork, batch: SourceBatch): void {
+    const name = partitionName(batch);
     try {
-      work.add(event);
+      const found = work.add(batch);
+      if (typeof found === 'object') this.#regressed(work, describeOther(found, name));
+      else if (found === 'checked') this.#seek(work, work.readTo);
+      else if (found === 'hashed' && work.full) this.#hold(work);
     } catch (error) {
       if (!isPlaitError(error, 'invalid')) throw error;
-      this.#stop(event, 'record-unreadable', `${name}: a record in ${event.firstOffset} … ${event.nextOffset} cannot be hashed: ${error.message}`);
-      return;
-    }
-    if (work.full) {
-      this.#held.add(name);
-      this.#options.source.drop(event);
+      this.#stop(work, 'record-unreadable', `${name}: a record in ${batch.firstOffset} … ${batch.nextOffset} cannot be hashed: ${error.message}`);
     }
   }
 
-  /** Stops one partition with an alarm; the others go on. */
-  #stop(partition: TopicPartition, alarm: AlarmName, message: string): void {
+  #hold({ partition }: PartitionWork): void {
+    this.#held.add(partitionName(partition));
+    this.#options.source.drop(partition);
+  }
+
+  /** What was hashed here and not reported is of a partition that is no more. */
+  #regressed({ partition }: PartitionWork, what: string): void {
     const { state } = this;
-    this.#forget(partition);
-    if (state !== undefined) this.#stopped.set(partitionName(partition), chainOf(state, partition).end.head);
+    invariant(state !== undefined, 'a partition before genesis');
+    const work = new PartitionWork(partition, chainOf(state, partition));
+    this.#work.set(partitionName(partition), work);
+    this.#stop(work, 'source-regressed', `${what}. It is not reported on until a configuration restarts it`);
+  }
+
+  /** Stops one partition with an alarm; the others go on. */
+  #stop({ partition }: PartitionWork, alarm: AlarmName, message: string): void {
+    this.#options.source.drop(partition);
+    this.#held.delete(partitionName(partition));
+    this.#stopped.add(partitionName(partition));
     this.#alarm(alarm, message);
   }
 
@@ -218,8 +297,8 @@ export class Worker {
   }
 
   /** New segments of all partitions, as many as fit a report, in canonical order. */
-  #collect(state: LedgerState, nowMs: number): RecordSegment[] {
-    const segments: RecordSegment[] = [];
+  #collect(state: LedgerState, nowMs: number): Segment[] {
+    const segments: Segment[] = [];
     let bytes = REPORT_HEAD_BYTES;
     for (const work of this.#work.values()) {
       const room = state.configuration.body.pendingMax - chainOf(state, work.partition).pending.length;
@@ -248,4 +327,13 @@ export class Worker {
       this.#sending = undefined;
     }
   }
+}
+
+/** The partition that an error of the source names. */
+function placeOf({ details: { topic, partition } }: PlaitError): string {
+  return partitionName({ topic: String(topic), partition: Number(partition) });
+}
+
+function endsBelow({ partition, readTo }: PartitionWork, end: Offset): string {
+  return `${partitionName(partition)}: ends at offset ${end}, and was hashed up to ${readTo}`;
 }

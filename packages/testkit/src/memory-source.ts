@@ -3,7 +3,7 @@
  * hands out what it holds in any order of partitions, so what a poll gives may be older than the partition is now.
  */
 import { offset, PlaitError, type Offset, type TopicPartition } from '@plait/core';
-import type { SourceEvent, SourceReader, SourceRecord } from '@plait/roles';
+import type { SourceEvent, SourceFound, SourceReader, SourceRecord } from '@plait/roles';
 import type { Faults } from './faults.ts';
 import { Guard } from './guard.ts';
 import type { Prng } from './prng.ts';
@@ -13,12 +13,25 @@ import { isAlive, type PendingEvent, type Process, type Scheduler, type Wait } f
 const BATCH_OFFSETS_MAX = 50;
 const AHEAD_BATCHES_MAX = 4;
 
+/** One life of a partition: from its making to its end, or to its truncation. */
+export interface Incarnation {
+  /** Every log start it had; the last one holds. */
+  readonly starts: readonly Offset[];
+  /** Visible records by rising offset, deleted ones too. */
+  readonly records: readonly SourceRecord[];
+}
+
 /** One partition as the broker holds it. */
 interface Stored extends TopicPartition {
   start: bigint;
   end: bigint;
+  isGone: boolean;
+  /** Grows with everything that makes a client lose it: another leader, an end and a new beginning. */
+  era: number;
+  starts: Offset[];
   /** Visible records by rising offset; deleted ones stay, for the test. */
-  readonly records: SourceRecord[];
+  records: SourceRecord[];
+  readonly former: Incarnation[];
 }
 
 /** All source topics. Everything public but `reader` is for the test itself: at once, without faults. */
@@ -38,21 +51,56 @@ export class MemorySource {
 
   /** Makes an empty partition, if it does not exist. The methods that write do it too. */
   createPartition(topic: string, partition: number): void {
-    this.#stored(topic, partition);
+    this.#existing(topic, partition);
     this.#wakeReaders();
+  }
+
+  /** Another leader, which holds the same. */
+  moveLeader(topic: string, partition: number): void {
+    this.#stored(topic, partition).era += 1;
+    this.#wakeReaders();
+  }
+
+  /** Deletes the partition: nothing comes of it until it is made again, empty. Readers may still hold what they fetched. */
+  remove(topic: string, partition: number): void {
+    const stored = this.#stored(topic, partition);
+    this.#bury(stored);
+    Object.assign(stored, { start: 0n, end: 0n, isGone: true, starts: [offset(0n)], records: [] });
+    this.#scheduler.note(undefined, `removed ${topic}/${partition}`);
+  }
+
+  /** Takes everything from `end` on away, as an older copy of the broker's data does; `end` is not below the start. */
+  truncate(topic: string, partition: number, end: Offset): void {
+    const stored = this.#stored(topic, partition);
+    if (end < stored.start || end > stored.end) throw new RangeError(`truncate(${end}) of ${stored.start} … ${stored.end}`);
+    this.#bury(stored);
+    Object.assign(stored, { end, starts: [offset(stored.start)], records: stored.records.filter((record) => record.offset < end) });
+    this.#scheduler.note(undefined, `truncated ${topic}/${partition} ${end}`);
+    this.#wakeReaders();
+  }
+
+  #bury(stored: Stored): void {
+    stored.former.push({ starts: stored.starts, records: stored.records });
+    stored.era += 1;
+  }
+
+  /** All lives of a partition, the present one last. */
+  incarnations(topic: string, partition: number): readonly Incarnation[] {
+    const { former, starts, records } = this.#stored(topic, partition);
+    return [...former, { starts, records }];
   }
 
   /** Partitions of a topic that exist, by rising number. */
   partitions(topic: string): readonly TopicPartition[] {
     return [...this.#partitions.values()]
-      .filter((p) => p.topic === topic)
+      .filter((p) => p.topic === topic && !p.isGone)
       .map(({ partition }) => ({ topic, partition }))
       .sort((a, b) => a.partition - b.partition);
   }
 
   /** Appends a visible record and tells its offset. `payload` is the record's bytes as in {@link SourceRecord}. */
   produce(topic: string, partition: number, payload: Uint8Array, timestampMs = 0n): Offset {
-    const stored = this.#stored(topic, partition);
+    const stored = this.#existing(topic, partition);
     const record: SourceRecord = { offset: offset(stored.end), timestamp: timestampMs, payload: payload.slice() };
     stored.records.push(record);
     stored.end += 1n;
@@ -63,7 +111,7 @@ export class MemorySource {
 
   /** Appends `count` offsets that no reader sees: transaction markers, records of aborted transactions. */
   produceInvisible(topic: string, partition: number, count = 1): void {
-    this.#stored(topic, partition).end += BigInt(count);
+    this.#existing(topic, partition).end += BigInt(count);
     this.#scheduler.note(undefined, `invisible ${topic}/${partition} ${count}`);
     this.#wakeReaders();
   }
@@ -72,6 +120,7 @@ export class MemorySource {
   deleteBefore(topic: string, partition: number, before: Offset): void {
     const stored = this.#stored(topic, partition);
     if (before > stored.end) throw new RangeError(`deleteBefore(${before}) of a partition that ends at ${stored.end}`);
+    if (before > stored.start) stored.starts.push(before);
     if (before > stored.start) stored.start = before;
     this.#wakeReaders();
   }
@@ -86,7 +135,7 @@ export class MemorySource {
     return offset(this.#stored(topic, partition).end);
   }
 
-  /** Every visible record that was ever produced, deleted ones too, by rising offset. */
+  /** Every visible record that was produced in the partition's present life, deleted ones too, by rising offset. */
   records(topic: string, partition: number): readonly SourceRecord[] {
     return this.#stored(topic, partition).records;
   }
@@ -101,7 +150,15 @@ export class MemorySource {
   /** Whether `fetch` from `first` would find anything. For views. */
   hasNews(partition: TopicPartition, first: bigint): boolean {
     const stored = this.#partitions.get(key(partition));
-    return stored !== undefined && stored.end !== first;
+    return stored !== undefined && !stored.isGone && stored.end !== first;
+  }
+
+  /** What the partition holds, and the era it holds it in; undefined while it does not exist. For views. */
+  find({ topic, partition }: TopicPartition): { readonly era: number; readonly event: SourceFound } | undefined {
+    const stored = this.#partitions.get(key({ topic, partition }));
+    if (stored === undefined || stored.isGone) return undefined;
+    const event: SourceFound = { kind: 'found', topic, partition, logStart: offset(stored.start), end: offset(stored.end) };
+    return { era: stored.era, event };
   }
 
   /**
@@ -110,7 +167,7 @@ export class MemorySource {
    */
   fetch({ topic, partition }: TopicPartition, first: bigint, offsetsMax: number): SourceEvent | undefined {
     const stored = this.#partitions.get(key({ topic, partition }));
-    if (stored === undefined || first === stored.end) return undefined;
+    if (stored === undefined || stored.isGone || first === stored.end) return undefined;
     if (first < stored.start || first > stored.end) {
       const range = { logStart: offset(stored.start), end: offset(stored.end) };
       return { kind: 'out-of-range', topic, partition, offset: offset(first), ...range };
@@ -129,9 +186,15 @@ export class MemorySource {
   #stored(topic: string, partition: number): Stored {
     const existing = this.#partitions.get(key({ topic, partition }));
     if (existing !== undefined) return existing;
-    const made: Stored = { topic, partition, start: 0n, end: 0n, records: [] };
+    const made: Stored = { topic, partition, start: 0n, end: 0n, isGone: false, era: 0, starts: [offset(0n)], records: [], former: [] };
     this.#partitions.set(key(made), made);
     return made;
+  }
+
+  #existing(topic: string, partition: number): Stored {
+    const stored = this.#stored(topic, partition);
+    stored.isGone = false;
+    return stored;
   }
 
   #wakeReaders(): void {
@@ -147,8 +210,10 @@ interface Reading {
   nextOffset: bigint;
   /** Fetched and not yet handed out, oldest first. */
   readonly ahead: SourceEvent[];
-  /** An out-of-range was fetched: nothing more until a `seek`. */
+  /** An out-of-range was fetched, or the partition was found: nothing more until a `seek`. */
   isStopped: boolean;
+  /** The era in which a watched partition was found last; -1 before. */
+  era: number | 'not watched';
 }
 
 class MemorySourceReader implements SourceReader {
@@ -171,11 +236,18 @@ class MemorySourceReader implements SourceReader {
     this.#guard = new Guard(scheduler, process, 'SourceReader');
   }
 
+  find(partition: TopicPartition): void {
+    if (this.#guard.check('find')) this.#begin(partition, offset(0n), -1);
+  }
+
   seek(partition: TopicPartition, offset: Offset): void {
-    if (!this.#guard.check('seek')) return;
+    if (this.#guard.check('seek')) this.#begin(partition, offset, this.#readings.get(key(partition))?.era ?? 'not watched');
+  }
+
+  #begin(partition: TopicPartition, nextOffset: Offset, era: Reading['era']): void {
     // A copy: the caller may reuse its object.
     const copy = { topic: partition.topic, partition: partition.partition };
-    this.#readings.set(key(copy), { partition: copy, nextOffset: offset, ahead: [], isStopped: false });
+    this.#readings.set(key(copy), { partition: copy, nextOffset, ahead: [], isStopped: false, era });
     this.wake();
   }
 
@@ -218,8 +290,14 @@ class MemorySourceReader implements SourceReader {
   /** Readings that have room and something to fetch. */
   #fetchable(): readonly Reading[] {
     return [...this.#readings.values()].filter(
-      (r) => !r.isStopped && r.ahead.length < AHEAD_BATCHES_MAX && this.#source.hasNews(r.partition, r.nextOffset),
+      (r) => !r.isStopped && r.ahead.length < AHEAD_BATCHES_MAX &&
+        (this.#isLost(r) ? this.#source.find(r.partition) !== undefined : this.#source.hasNews(r.partition, r.nextOffset)),
     );
+  }
+
+  /** Whether a watched partition is to be found (again) before it is read. */
+  #isLost({ partition, era }: Reading): boolean {
+    return era !== 'not watched' && this.#source.find(partition)?.era !== era;
   }
 
   /** One round of fetches: of some partitions one batch each. */
@@ -229,6 +307,10 @@ class MemorySourceReader implements SourceReader {
     const certain = fetchable.length === 0 ? undefined : this.#random.pick(fetchable);
     for (const reading of fetchable) {
       if (reading !== certain && this.#random.chance(0.5)) continue;
+      if (this.#isLost(reading)) {
+        this.#meet(reading);
+        continue;
+      }
       const event = this.#source.fetch(reading.partition, reading.nextOffset, 1 + this.#random.int(BATCH_OFFSETS_MAX));
       if (event === undefined) continue;
       reading.ahead.push(event);
@@ -239,6 +321,14 @@ class MemorySourceReader implements SourceReader {
       this.#waiting.wait.hasten(this.#faults.delayMs());
     }
     this.wake();
+  }
+
+  #meet(reading: Reading): void {
+    const found = this.#source.find(reading.partition);
+    if (found === undefined) return;
+    reading.era = found.era;
+    reading.isStopped = true;
+    reading.ahead.push(found.event);
   }
 
   #wanted(only: string | undefined): Reading[] {
