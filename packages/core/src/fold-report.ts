@@ -1,13 +1,18 @@
 /** The fold of reports: chains are extended segment by segment. */
+import { hashToText } from './bytes.ts';
 import type { Applied, SegmentOutcome, SegmentReason } from './outcome.ts';
 import { signerAmong } from './fold-signature.ts';
 import { REPORT_BYTES_MAX, SEGMENT_RECORDS_MAX } from './limits.ts';
 import { messageHash } from './message.ts';
 import type { Note, VerifySignature } from './note.ts';
 import type { Report } from './report.ts';
+import { rulesOf, type Rules } from './rules.ts';
 import { formatSegment, sameStart, segmentCount, segmentHash, type Segment } from './segment.ts';
+import { EMPTY_ROOT } from './tree.ts';
 import { chainOf, extendEnd, withChain, type Chain, type LedgerState } from './state.ts';
 import type { LogPosition } from './types.ts';
+
+const ROOT_OF_NONE = hashToText(EMPTY_ROOT);
 
 /** Judges a report of this ledger at `position`. */
 export function applyReport(
@@ -45,6 +50,7 @@ function refusal(state: LedgerState, segment: Segment): SegmentReason | undefine
   return (
     refusalAtEnd(chain, segment) ??
     refusalOfRange(segment) ??
+    refusalOfRoot(rulesOf(state), segment) ??
     (chain.pending.length >= body.pendingMax ? 'full' : undefined) ??
     (segment.kind === 'loss' && body.onLoss === 'stop' ? 'loss-not-allowed' : undefined)
   );
@@ -58,6 +64,12 @@ function refusalAtEnd({ end, pending }: Chain, segment: Segment): SegmentReason 
   const rival = pending.find((other) => sameStart(other.segment, segment) && other.segment.nextOffset === segment.nextOffset);
   if (rival !== undefined) return formatSegment(rival.segment) === formatSegment(segment) ? 'duplicate' : 'equivocation';
   return segmentHash(segment) === end.head ? 'duplicate' : 'not-at-end';
+}
+
+/** Other roots can be told only from the records: that is for readers. */
+function refusalOfRoot({ emptyRoot }: Rules, segment: Segment): SegmentReason | undefined {
+  const empty = segment.kind === 'segment' && segmentCount(segment) === 0n;
+  return emptyRoot && empty && segment.root !== ROOT_OF_NONE ? 'root' : undefined;
 }
 
 function refusalOfRange(segment: Segment): SegmentReason | undefined {

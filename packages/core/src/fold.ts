@@ -16,9 +16,10 @@ import { applyBlock } from './fold-block.ts';
 import { applyReport } from './fold-report.ts';
 import { formatNote, verifyNoteSignature, type Note, type VerifySignature } from './note.ts';
 import { signerAmong } from './fold-signature.ts';
-import { MESSAGE_BYTES_MAX, RULES_VERSION } from './limits.ts';
+import { MESSAGE_BYTES_MAX } from './limits.ts';
 import { kindOf, messageHash, parseMessage, type Message, type MessageKind, type UnknownRules } from './message.ts';
 import type { Applied, CheckpointVerdict, IgnoreReason, Outcome } from './outcome.ts';
+import { unknownRules } from './rules.ts';
 import { chainOf, isImplicit, startOfChain, withChains, type Chains, type FoldState, type LedgerState } from './state.ts';
 import { ed25519Verify } from '#ed25519';
 
@@ -26,6 +27,8 @@ import { ed25519Verify } from '#ed25519';
 export interface FoldOptions {
   /** How signatures are checked; the strict Ed25519 of this platform unless a test brings a cache. */
   readonly verify?: VerifySignature;
+  /** The newest rules to know; `RULES_VERSION` unless a test plays an older program. */
+  readonly rulesMax?: number;
 }
 
 /**
@@ -37,15 +40,15 @@ export interface FoldOptions {
 export function apply(state: FoldState, position: LogPosition, bytes: Uint8Array, options: FoldOptions = {}): Applied {
   invariant(state.kind === 'empty' || position > state.position, `position ${position} was folded already`);
   const verify = options.verify ?? ed25519Verify;
-  const message = readMessage(bytes);
+  const message = readMessage(bytes, options.rulesMax);
   const applied = 'kind' in message ? { state, outcome: message } : judge(state, position, message, verify);
   return applied.state.kind === 'empty' ? applied : { ...applied, state: { ...applied.state, position } };
 }
 
-function readMessage(bytes: Uint8Array): Message | Extract<Outcome, { kind: 'ignored' }> {
+function readMessage(bytes: Uint8Array, rulesMax?: number): Message | Extract<Outcome, { kind: 'ignored' }> {
   if (bytes.length > MESSAGE_BYTES_MAX) return { kind: 'ignored', of: 'unknown', reason: 'too-large' };
   try {
-    return parseMessage(bytes);
+    return parseMessage(bytes, rulesMax);
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;
     return unreadable(bytes);
@@ -200,11 +203,6 @@ function applyCheckpoint(state: LedgerState, checkpoint: Checkpoint, note: Note,
 function compareCheckpoint(state: LedgerState, { size, root }: Checkpoint): CheckpointVerdict {
   if (size < state.height) return 'older';
   return size === state.height && root === hashToText(rangeRoot(state.history)) ? 'consistent' : 'contradicts';
-}
-
-function unknownRules(body: UnknownRules): PlaitError {
-  return new PlaitError('config', `the ledger ${body.origin} is under rules version ${body.rules} from here on, and this ` +
-    `program knows versions up to ${RULES_VERSION}: install a newer one`);
 }
 
 function noteText(note: Note): string {

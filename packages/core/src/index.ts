@@ -23,5 +23,6 @@ export * from './state-text.ts';
 export type * from './outcome.ts';
 export { linesUpTo, sealBlock } from './fold-block.ts';
 export * from './fold.ts';
+export { rulesOf, type Rules } from './rules.ts';
 export { sha256, sha256Into } from '#sha256';
 export { ed25519Verify } from '#ed25519';

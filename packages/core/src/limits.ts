@@ -3,8 +3,8 @@
  * only with a new rules version. Bounds that a process may choose for itself are in the roles' own limits.
  */
 
-/** The rules this code knows. A configuration that asks for a newer version stops every role that runs older code. */
-export const RULES_VERSION = 1;
+/** The newest rules this code knows (rules.ts). A configuration that asks for newer ones stops every role that runs this code. */
+export const RULES_VERSION = 2;
 
 /** Bytes of one message of the log. Below Kafka's default `max.message.bytes` (1,048,588) with room for the batch header. */
 export const MESSAGE_BYTES_MAX = 1_000_000;

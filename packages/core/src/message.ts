@@ -17,10 +17,10 @@ import { sha256 } from '#sha256';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import type { Hash } from './types.ts';
 
-/** A genesis or configuration whose rules this code does not know; its body was not looked at. */
+/** A genesis or configuration whose rules are above those known; its body was not looked at. */
 export type UnknownRules =
-  | ({ readonly kind: 'unknown-rules'; readonly of: 'configuration' } & ConfigurationStub)
-  | ({ readonly kind: 'unknown-rules'; readonly of: 'genesis' } & Pick<ConfigurationStub, 'origin' | 'rules'>);
+  | ({ readonly kind: 'unknown-rules'; readonly of: 'configuration'; readonly known: number } & ConfigurationStub)
+  | ({ readonly kind: 'unknown-rules'; readonly of: 'genesis'; readonly known: number } & Pick<ConfigurationStub, 'origin' | 'rules'>);
 
 /** What a signed message says. */
 export type SignedBody = Genesis | Configuration | Claim | Report | BlockHeader | Checkpoint | UnknownRules;
@@ -51,21 +51,24 @@ export function kindOf(text: string): MessageKind | undefined {
   return first.startsWith('plait.') ? undefined : 'checkpoint';
 }
 
-/** Throws `invalid` for bytes that are no message of a known kind. Signatures and numbers are not checked. */
-export function parseMessage(bytes: Uint8Array): Message {
+/**
+ * Throws `invalid` for bytes that are no message of a known kind. Signatures and numbers are not checked. `known` is the
+ * newest version of the rules whose bodies are looked at.
+ */
+export function parseMessage(bytes: Uint8Array, known = RULES_VERSION): Message {
   if (startsWith(bytes, SNAPSHOT_FIRST_LINE)) return { signed: false, body: parseSnapshot(utf8Decode(bytes)) };
   const note = parseNote(bytes);
-  const body = parseBody(note.text);
+  const body = parseBody(note.text, known);
   if (body.kind !== 'checkpoint' && note.signatures.length !== 1) throw invalid('expected exactly one signature');
   return { signed: true, body, note };
 }
 
-function parseBody(text: string): SignedBody {
+function parseBody(text: string, known: number): SignedBody {
   switch (kindOf(text)) {
     case 'genesis':
-      return parseKnown('genesis', parseGenesisStub(text), () => parseGenesis(text));
+      return parseKnown('genesis', known, parseGenesisStub(text), () => parseGenesis(text));
     case 'configuration':
-      return parseKnown('configuration', parseConfigurationStub(text), () => parseConfiguration(text));
+      return parseKnown('configuration', known, parseConfigurationStub(text), () => parseConfiguration(text));
     case 'claim':
       return parseClaim(text);
     case 'report':
@@ -79,8 +82,8 @@ function parseBody(text: string): SignedBody {
   }
 }
 
-function parseKnown<S extends { rules: number }, T extends string, B>(of: T, stub: S, parse: () => B) {
-  return stub.rules > RULES_VERSION ? ({ kind: 'unknown-rules', of, ...stub } as const) : parse();
+function parseKnown<S extends { rules: number }, T extends string, B>(of: T, known: number, stub: S, parse: () => B) {
+  return stub.rules > known ? ({ kind: 'unknown-rules', of, known, ...stub } as const) : parse();
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

@@ -19,12 +19,13 @@ export type ReportReason = 'report-too-large';
 /**
  * Why a segment was ignored. `duplicate`: the same one is pending or is the chain's head; `equivocation`: another one
  * over the same range is pending (an alarm: one of two workers lies, or the topic changed between them); `not-at-end`:
- * it does not begin at the chain's end; `full`: the partition number is not below `partitions-max`, or `pending-max`
- * segments wait for a block already.
+ * it does not begin at the chain's end; `root`: it holds no record, and its root is not that of the empty tree (from
+ * rules 2 on); `full`: the partition number is not below `partitions-max`, or `pending-max` segments wait for a block
+ * already.
  */
 export type SegmentReason =
   | 'unknown-source' | 'generation' | 'duplicate' | 'equivocation' | 'not-at-end' | 'range' | 'too-many-records'
-  | 'full' | 'loss-not-allowed';
+  | 'root' | 'full' | 'loss-not-allowed';
 
 /** What became of one segment of a report whose signature counts. */
 export type SegmentOutcome =

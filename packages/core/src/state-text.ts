@@ -15,14 +15,14 @@
  * Counters and evidence are no part of it. Two folds of the same messages give the same bytes.
  */
 import { hashFromText, hashToText, parseHash, utf8Decode, utf8Encode } from './bytes.ts';
-import { parseConfiguration, parseGenesis } from './configuration.ts';
 import { isRange } from './compact.ts';
 import { invalid, invariant } from './errors.ts';
 import { sha256 } from '#sha256';
 import { parseVerifierKey, type VerifierKey } from './keys.ts';
 import { PARTITIONS_MAX } from './limits.ts';
-import { kindOf, messageHash } from './message.ts';
-import { parseNote, verifyNoteSignature } from './note.ts';
+import { messageHash, parseMessage, type Message } from './message.ts';
+import { verifyNoteSignature } from './note.ts';
+import { unknownRules } from './rules.ts';
 import { formatSegment, parseSegment } from './segment.ts';
 import {
   eachChain, extendEnd, isImplicit, mapChains, sequencedEnd, startOfChain, withChains,
@@ -96,7 +96,8 @@ export function stateAt(state: LedgerState, cut: LogPosition): LedgerState {
 
 /**
  * The state of canonical bytes. The configuration's signature is checked against the pinned ledger key; that these bytes
- * are the state of an accepted header is for the caller to check. Throws `invalid`, also if the bytes are not canonical.
+ * are the state of an accepted header is for the caller to check. Throws `invalid`, also if the bytes are not canonical;
+ * `config` for rules that this code does not know.
  */
 export function decodeState(bytes: Uint8Array, pinned: { origin: string; ledgerKey: VerifierKey }): LedgerState {
   const text = utf8Decode(bytes);
@@ -109,11 +110,13 @@ export function decodeState(bytes: Uint8Array, pinned: { origin: string; ledgerK
 }
 
 function decodeConfiguration(text: string, ledgerKey: VerifierKey): ConfigurationInForce {
-  const note = parseNote(utf8Encode(text));
-  if (note.signatures.length !== 1 || !verifyNoteSignature(note, ledgerKey)) {
+  const message: Message = parseMessage(utf8Encode(text));
+  if (!message.signed || !verifyNoteSignature(message.note, ledgerKey)) {
     throw invalid('the configuration in the state is not signed by the ledger key');
   }
-  const body = kindOf(note.text) === 'genesis' ? parseGenesis(note.text) : parseConfiguration(note.text);
+  const { body, note } = message;
+  if (body.kind === 'unknown-rules') throw unknownRules(body);
+  if (body.kind !== 'genesis' && body.kind !== 'configuration') throw invalid(`a ${body.kind} stands where the state's configuration belongs`);
   const version = body.kind === 'genesis' ? 0n : body.version;
   return { body, version, hash: messageHash(note.text), note: text };
 }

@@ -1,6 +1,6 @@
 /** Keys of a simulated ledger, the same in every run, and a check of signatures that remembers what it checked. */
 import {
-  ed25519Verify, makeSignerKey, sha256, type Genesis, type SignerKey, type VerifierKey, type VerifySignature,
+  ed25519Verify, makeSignerKey, RULES_VERSION, sha256, type Genesis, type SignerKey, type VerifierKey, type VerifySignature,
 } from '@plait/core';
 
 export const ORIGIN = 'sim.example/ledger';
@@ -21,7 +21,7 @@ export function verifiers(keys: readonly SignerKey[]): readonly VerifierKey[] {
 /** A genesis over `sources` with all the keys above. */
 export function simulatedGenesis(sources: readonly string[], pendingMax: number): Genesis {
   return {
-    kind: 'genesis', origin: ORIGIN, rules: 1, onLoss: 'stop', partitionsMax: 64, pendingMax,
+    kind: 'genesis', origin: ORIGIN, rules: RULES_VERSION, onLoss: 'stop', partitionsMax: 64, pendingMax,
     checkpointKeys: verifiers([CHECKPOINT_KEY]), coordinatorKeys: verifiers(COORDINATOR_KEYS),
     workerKeys: verifiers(WORKER_KEYS), sources: sources.toSorted(), starts: [], voids: [],
   };

@@ -95,18 +95,21 @@ type Change<T> = Partial<Omit<T, 'kind'>>;
 export class Log {
   readonly #title: string;
   readonly #why: string;
+  readonly #knows: number | undefined;
   readonly #steps: Step[] = [];
   #state: FoldState = emptyState({ origin: ORIGIN, ledgerKey: ledgerKey.verifier });
   #next = 0n;
 
-  constructor(title: string, why: string) {
+  /** `knows`: the newest version of the rules that its reader knows; 1 if not given. */
+  constructor(title: string, why: string, knows?: number) {
     this.#title = title;
     this.#why = why;
+    this.#knows = knows;
   }
 
   /** A log whose messages so far are not known, only what they came to. */
-  static at(state: LedgerState): Log {
-    const log = new Log('', '');
+  static at(state: LedgerState, knows?: number): Log {
+    const log = new Log('', '', knows);
     log.#state = state;
     log.#next = state.position + 1n;
     return log;
@@ -124,7 +127,8 @@ export class Log {
   }
 
   history(): History {
-    return { title: this.#title, why: this.#why, origin: ORIGIN, ledgerKey: ledgerKey.verifier.vkey, messages: this.#steps };
+    const knows = this.#knows === undefined ? {} : { knows: this.#knows };
+    return { title: this.#title, why: this.#why, origin: ORIGIN, ledgerKey: ledgerKey.verifier.vkey, ...knows, messages: this.#steps };
   }
 
   /** Leaves positions empty, as control records and lost batches do. */
@@ -137,7 +141,7 @@ export class Log {
   put(message: string | Uint8Array | readonly Part[], want: string): string {
     const stored: Bytes = typeof message === 'string' ? { text: message }
       : message instanceof Uint8Array ? { base64: Buffer.from(message).toString('base64') } : { parts: message };
-    const { state, expected, hash } = fold(this.#state, this.#next, bytesOf(stored));
+    const { state, expected, hash } = fold(this.#state, this.#next, bytesOf(stored), this.#knows ?? 1);
     invariant(summary(expected) === want, `${this.#title}: wanted ${want}, found ${summary(expected)}`);
     this.#steps.push({ position: `${this.#next}`, ...stored, outcome: expected, stateHash: hash });
     this.#state = state;

@@ -36,6 +36,8 @@ export interface History {
   readonly origin: string;
   /** Verifier key of the ledger, as everybody is given it. */
   readonly ledgerKey: string;
+  /** The newest version of the rules that its reader knows: above it a configuration is a stop. 1 if not said. */
+  readonly knows?: number;
   readonly messages: readonly Step[];
 }
 
@@ -80,9 +82,9 @@ export function expectedOf(outcome: Outcome): Expected {
 }
 
 /** One message folded: what the file must say of it, and the state to go on with. */
-export function fold(state: FoldState, position: bigint, bytes: Uint8Array): { state: FoldState; expected: Expected; hash: string | null } {
+export function fold(state: FoldState, position: bigint, bytes: Uint8Array, rulesMax: number): { state: FoldState; expected: Expected; hash: string | null } {
   try {
-    const applied = apply(state, logPosition(position), bytes);
+    const applied = apply(state, logPosition(position), bytes, { rulesMax });
     const hash = applied.state.kind === 'empty' ? null : stateHash(applied.state);
     return { state: applied.state, expected: expectedOf(applied.outcome), hash };
   } catch (error) {
@@ -95,7 +97,7 @@ export function fold(state: FoldState, position: bigint, bytes: Uint8Array): { s
 export function replay(history: History): { position: string; outcome: Expected; stateHash: string | null }[] {
   let state: FoldState = emptyState({ origin: history.origin, ledgerKey: parseVerifierKey(history.ledgerKey) });
   return history.messages.map((message) => {
-    const { state: next, expected, hash } = fold(state, BigInt(message.position), bytesOf(message));
+    const { state: next, expected, hash } = fold(state, BigInt(message.position), bytesOf(message), history.knows ?? 1);
     state = next;
     return { position: message.position, outcome: expected, stateHash: hash };
   });

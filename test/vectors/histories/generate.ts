@@ -13,11 +13,12 @@ import { examples } from './scenarios-example.ts';
 import { malformed } from './scenarios-malformed.ts';
 import { notes } from './scenarios-note.ts';
 import { reports } from './scenarios-report.ts';
+import { rules } from './scenarios-rules.ts';
 import { states } from './scenarios-state.ts';
 
 const renew = process.argv.includes('--renew');
 const scenarios: Record<string, () => Log> = {
-  ...examples, ...notes, ...malformed, ...configurations, ...claims, ...reports, ...blocks, ...states,
+  ...examples, ...notes, ...malformed, ...configurations, ...claims, ...reports, ...blocks, ...states, ...rules,
 };
 const here = new URL('./', import.meta.url);
 let [written, kept, refused] = [0, 0, 0];

@@ -34,7 +34,7 @@ export const ignored: Record<IgnoreReason, readonly (MessageKind | 'unknown')[]>
 /** What becomes of a segment. */
 export const ofSegments: Record<SegmentReason | 'accepted', true> = {
   accepted: true, 'unknown-source': true, generation: true, duplicate: true, equivocation: true, 'not-at-end': true,
-  range: true, 'too-many-records': true, full: true, 'loss-not-allowed': true,
+  range: true, 'too-many-records': true, root: true, full: true, 'loss-not-allowed': true,
 };
 
 /** What becomes of a checkpoint that counts. */
