@@ -14,10 +14,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'packages/roles': ['core'],
   'packages/kafka': ['core', 'roles'],
   'packages/redis': ['core', 'roles'],
+  'packages/disk': ['core', 'roles'],
   'packages/ledger': ['core', 'roles', 'kafka'],
   'packages/testkit': ['core', 'roles'],
   'packages/launcher': [],
-  'apps/plait': ['core', 'roles', 'kafka', 'redis', 'ledger', 'launcher'],
+  'apps/plait': ['core', 'roles', 'kafka', 'redis', 'disk', 'ledger', 'launcher'],
 };
 /** Core runs in a browser: only these of its files, which the browser does not load, may use Node. */
 const CORE_ON_NODE = ['packages/core/src/sha256/node.ts', 'packages/core/src/ed25519/node.ts'];

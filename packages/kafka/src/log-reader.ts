@@ -59,6 +59,8 @@ class KafkaLogReader implements LogReader {
   readonly #log: { readonly topic: string; readonly partition: 0 };
   #position: LogPosition;
   #leader: number | undefined;
+  /** How often the log's leader was found. */
+  #found = 0;
   /** Once the log cannot be read on, it never can. */
   #failure: PlaitError | undefined;
 
@@ -67,12 +69,21 @@ class KafkaLogReader implements LogReader {
     this.#log = { topic, partition: 0 };
     this.#position = from;
     this.#loop = new FetchLoop({ wire, isolation: READ_UNCOMMITTED, limits: { ...LIMITS, paceMs } });
-    this.#loop.seek(this.#log, from);
+    this.#loop.find(this.#log);
   }
 
   async poll({ maxWaitMs }: { readonly maxWaitMs: number }): Promise<readonly LogMessage[]> {
     if (this.#failure !== undefined) throw this.#failure;
-    if (!(await this.#loop.ready(maxWaitMs))) return [];
+    const untilMs = performance.now() + maxWaitMs;
+    while (await this.#loop.ready(Math.max(0, untilMs - performance.now()))) {
+      const messages = await this.#takeArrived();
+      if (messages !== undefined) return messages;
+    }
+    return [];
+  }
+
+  /** Undefined if all that has arrived is that the leader was found. */
+  async #takeArrived(): Promise<readonly LogMessage[] | undefined> {
     // All that has arrived, not one answer of the broker a call: under load an answer is one message, and a caller with
     // other duties would fall behind the log more and more.
     const messages: LogMessage[] = [];
@@ -86,6 +97,10 @@ class KafkaLogReader implements LogReader {
         if (messages.length === 0) throw error;
         break;
       }
+      if (arrival.kind === 'found') {
+        this.#goOn();
+        return messages.length === 0 ? undefined : messages;
+      }
       if (arrival.kind !== 'chunk') break;
       // Only now: what was not handed out is not behind us. A chunk of transaction markers moves it without a message.
       this.#position = logPosition(arrival.nextOffset);
@@ -96,6 +111,11 @@ class KafkaLogReader implements LogReader {
 
   position(): LogPosition {
     return this.#position;
+  }
+
+  /** A connection that ended counts at once; that its leader was found again, when everything before was handed out. */
+  incarnation(): number {
+    return this.#found + this.#wire.ended;
   }
 
   async end(): Promise<LogPosition> {
@@ -116,6 +136,12 @@ class KafkaLogReader implements LogReader {
 
   async close(): Promise<void> {
     this.#loop.close();
+  }
+
+  /** The leader was found (again), whichever it is: what was fetched of the former one has all been handed out. */
+  #goOn(): void {
+    this.#found += 1;
+    this.#loop.seek(this.#log, this.#position);
   }
 
   async #lookUpLeader(): Promise<number> {

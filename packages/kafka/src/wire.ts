@@ -75,9 +75,15 @@ export class Wire {
   /** Those that a fetch was answered on. */
   readonly #fetchedOn = new WeakSet<Broker>();
   #closed = false;
+  #ended = 0;
 
   constructor(options: KafkaOptions) {
     this.#options = options;
+  }
+
+  /** How many connections have ended so far, or were given up. */
+  get ended(): number {
+    return this.#ended;
   }
 
   /** Proves that some broker answers. Throws `unavailable` with the addresses within about 5 s; `config` if refused. */
@@ -244,7 +250,7 @@ export class Wire {
 
   #destroy(key: string): void {
     const link = this.#links.get(key);
-    this.#links.delete(key);
+    if (this.#links.delete(key)) this.#ended += 1;
     link?.connected.catch(() => undefined);
     for (const connection of link?.broker.connectionPool.pool ?? []) {
       // kafkajs' disconnect waits for answers: end the requests first, so that a long poll does not hold us up.

@@ -2,12 +2,13 @@
  * A role's view of the log: the fold of all that was read so far. Workers, coordinators and readers hold one each.
  */
 import {
-  apply, emptyState, PlaitError,
+  apply, emptyState, isPlaitError, PlaitError,
   type FoldState, type LedgerState, type LogPosition, type Outcome, type VerifierKey, type VerifySignature,
 } from '@plait/core';
 import type { Observe } from './events.ts';
 import { IDLE_WAIT_MS } from './limits.ts';
-import type { LogReader } from './ports.ts';
+import { Past } from './memory.ts';
+import type { Clock, LogCopy, LogMessage, LogReader, Memory, OpenLog } from './ports.ts';
 
 /** What everybody is given: which ledger, and whose signature its configurations carry. */
 export interface Pinned {
@@ -30,6 +31,13 @@ export interface FollowerOptions extends Pinned {
   readonly log: LogReader;
   /** A state to fold on from, which the caller trusts; see {@link coldStart}. Without it everything is folded. */
   readonly start?: LedgerState;
+  /** With it and the clock the follower notices when the log is no longer the one it has folded. */
+  readonly openLog?: OpenLog;
+  readonly clock?: Clock;
+  /** Where it keeps what it must find again after a restart. Needs `openLog` and `clock`, as the copy does. */
+  readonly memory?: Memory;
+  /** Where it keeps the messages themselves. */
+  readonly copy?: LogCopy;
   readonly observe?: Observe;
   /** See core's FoldOptions. */
   readonly verify?: VerifySignature;
@@ -40,6 +48,10 @@ export class Follower {
   readonly #options: FollowerOptions;
   readonly #take: (folded: Folded) => void;
   #state: FoldState;
+  readonly #past: Past | undefined;
+  /** Messages that were read and may not be folded yet, and the incarnation of the log before they were read. */
+  #unfolded: readonly LogMessage[] = [];
+  #polledIn = 0;
   #caughtUp = false;
   #conflict: { readonly key: VerifierKey; readonly error: PlaitError } | undefined;
 
@@ -48,6 +60,8 @@ export class Follower {
     this.#options = options;
     this.#take = take;
     this.#state = options.start ?? emptyState({ origin: options.origin, ledgerKey: options.ledgerKey });
+    const { openLog, clock } = options;
+    this.#past = openLog === undefined || clock === undefined ? undefined : new Past({ ...options, openLog, clock });
   }
 
   /** The fold of everything read so far; undefined before genesis. */
@@ -57,7 +71,7 @@ export class Follower {
 
   /** Everything below was folded. */
   get position(): LogPosition {
-    return this.#options.log.position();
+    return this.#unfolded[0]?.position ?? this.#options.log.position();
   }
 
   /**
@@ -69,15 +83,63 @@ export class Follower {
     return keys.some(({ vkey }) => vkey === this.#conflict?.key.vkey) ? this.#conflict?.error : undefined;
   }
 
-  /** Reads and folds what has arrived, waiting at most `maxWaitMs` for the first message. Throws as the log's port and the fold. */
+  /**
+   * Whether the log is known to be the one that was folded, over the connection that stands now: nobody appends otherwise.
+   * After a lost connection that takes another poll.
+   */
+  get confirmed(): boolean {
+    return this.#past?.isConfirmed(this.#options.log.incarnation()) ?? true;
+  }
+
+  /**
+   * Reads and folds what has arrived, waiting at most `maxWaitMs` for the first message. Throws as the log's port and the
+   * fold; `rolled-back`, now and ever after, if the log is not the one that was folded or that is remembered.
+   */
   async poll(maxWaitMs: number): Promise<void> {
-    for (const { position, value } of await this.#options.log.poll({ maxWaitMs })) this.#fold(position, value);
+    const { log } = this.#options;
+    try {
+      await this.#past?.confirm(log.incarnation());
+      if (this.#unfolded.length === 0) {
+        this.#polledIn = log.incarnation();
+        this.#unfolded = await log.poll({ maxWaitMs });
+      }
+      // What was read may be of the former copy of the log or of this one: it must follow the message before it, and lead
+      // to the one after it.
+      const isCrossing = this.#polledIn !== log.incarnation();
+      if (isCrossing) await this.#past?.confirm(log.incarnation());
+      this.#foldRead();
+      if (isCrossing) this.#past?.doubt();
+      await this.#past?.confirm(log.incarnation());
+      await this.#past?.settle();
+    } catch (error) {
+      throw this.#past !== undefined && isPlaitError(error, 'rolled-back') ? await this.#past.rolledBack() : error;
+    }
+  }
+
+  #foldRead(): void {
+    const messages = this.#unfolded;
+    this.#unfolded = [];
+    for (const { position, value } of messages) this.#fold(position, value);
+  }
+
+  /** What was folded is remembered durably when it resolves. For a stop in good order. Throws as memory and copy. */
+  async remember(): Promise<void> {
+    await this.#past?.save();
+  }
+
+  /**
+   * Before a claim or a signature, after {@link readToEnd}: as {@link remember}, and throws `rolled-back` unless the fold
+   * has come as far as all that is remembered, the largest checkpoint included.
+   */
+  async vouch(): Promise<void> {
+    if (this.state !== undefined) await this.#past?.vouch(this.state);
   }
 
   #fold(position: LogPosition, value: Uint8Array): void {
     const { verify, observe } = this.#options;
     const { state, outcome } = apply(this.#state, position, value, verify === undefined ? {} : { verify });
     this.#state = state;
+    this.#past?.take({ position, value }, outcome, this.state);
     if (outcome.kind === 'checkpoint' && outcome.verdict === 'contradicts' && this.conflict === undefined) {
       this.#conflict = { key: outcome.key, error: splitView(position, outcome.checkpoint.size, outcome.key) };
     }
@@ -101,7 +163,11 @@ export class Follower {
   /** Whether everything below an end sampled now was folded; if not, folds some more of it. */
   async readToEnd(): Promise<boolean> {
     const end = await this.#options.log.end();
-    if (this.position >= end) return true;
+    if (this.position >= end && this.confirmed) {
+      if (this.position === end) return true;
+      // An end below what was folded: unless that is a slow broker's, the log was rolled back.
+      this.#past?.doubt();
+    }
     await this.poll(IDLE_WAIT_MS);
     return false;
   }

@@ -12,14 +12,23 @@ export const UNREPORTED_SEGMENTS_MAX = 64;
 /** How long an idle role waits for its inputs in one step, ms: the delay with which it sees what does not wake it. */
 export const IDLE_WAIT_MS = 100;
 
-/** How long a reader waits for a broker to say that an offset lies beyond a partition's end, ms. */
+/** How long a reader waits for a broker to say what a partition holds, ms. */
 export const PROBE_WAIT_MS = 1_000;
+
+/** How old a reader's knowledge of the newest configuration may be when it says that records are gone, ms. */
+export const NEWEST_AGE_MS_MAX = 1_000;
 
 /** How long an idle worker waits for records before it looks at the log again, ms. */
 export const WORKER_WAIT_MS = 25;
 
 /** Messages of any kind after which a leader writes a snapshot: a cold start folds about so many, and seldom twice as many. */
 export const SNAPSHOT_MESSAGES = 1_000;
+
+/** How often what a role remembers is saved while the log grows, ms: what a crash may make it forget. */
+export const MEMORY_SAVE_MS = 1_000;
+
+/** Bytes of copied messages that may wait for that; more of them, as when a log is read from its beginning, are written at once. */
+export const COPY_WAITING_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Times of the roles, in ms. The defaults suit one data centre. */
 export interface RoleTimes {
@@ -33,6 +42,8 @@ export interface RoleTimes {
   readonly resendMs: number;
   /** A worker that read none of its reports for this long starts again from the chain's end. */
   readonly reportTimeoutMs: number;
+  /** How long a worker that stops goes on trying to report what it has hashed. */
+  readonly drainMs: number;
   /**
    * How long a reader waits for a partition to reach the end of a segment that lies beyond the partition's end; after as
    * long again without a sign of the segment, it says that it gets nothing.
@@ -47,5 +58,6 @@ export const DEFAULT_TIMES: RoleTimes = {
   takeoverMs: 1_000,
   resendMs: 1_000,
   reportTimeoutMs: 5_000,
+  drainMs: 3_000,
   beyondEndMs: 10_000,
 };

@@ -35,6 +35,12 @@ export interface LogReader {
   /** The log's end (position after its newest record), asked of the broker in this call. Throws `unavailable`. */
   end(): Promise<LogPosition>;
 
+  /**
+   * Which copy of the log is read: another, higher number whenever what the next poll gives may come from another one, that
+   * is after a lost connection or a change of leader. The messages of one poll are all of one copy. Never waits.
+   */
+  incarnation(): number;
+
   /** Frees connections. Repeatable. */
   close(): Promise<void>;
 }
@@ -75,6 +81,25 @@ export interface Remembered extends Mark {
   readonly checkpoint?: { readonly size: bigint; readonly root: Hash };
   /** Older messages at widening distances, newest first, so that a last common point can be named. */
   readonly marks: readonly Mark[];
+}
+
+/**
+ * A role's own copy of the log's messages, from which a lost or rolled back log can be written anew. One caller at a time,
+ * but for `add` and `waitingBytes`.
+ */
+export interface LogCopy {
+  /** Takes the next message, in order of positions; each is kept once, also over restarts. Never waits, never throws. */
+  add(message: LogMessage): void;
+  /** Bytes of messages that were added and are not durable yet. */
+  readonly waitingBytes: number;
+  /** What was added before is durable when it resolves. Throws `unavailable` or `config`; what was added still waits then. */
+  flush(): Promise<void>;
+  /** Messages at positions up to `position` are not needed any more; they may stay for a while. */
+  forgetUpTo(position: LogPosition): Promise<void>;
+  /** What is durable from position `from` on, in order. */
+  messages(from: LogPosition): AsyncIterable<LogMessage>;
+  /** Flushes, then frees files. */
+  close(): Promise<void>;
 }
 
 /** Appends to the log. One outstanding append at a time; the adapter refuses a second one (a bug of the caller). */
@@ -196,7 +221,7 @@ export interface Membership {
 
 /** A lease that was granted. It may have expired, or be granted to somebody else too: see {@link Lease}. */
 export interface HeldLease {
-  /** One attempt to hold it for another `ttlMs` from now. False: it is lost. Throws `unavailable`. */
+  /** One attempt to hold it for another `ttlMs` from now. False: it is lost. Throws `unavailable`, `config` when refused by now. */
   extend(): Promise<boolean>;
   /** One attempt to give it up. Never throws. */
   release(): Promise<void>;
@@ -209,7 +234,7 @@ export interface HeldLease {
 export interface Lease {
   /** How long a grant lasts, in ms, on the server's clock. */
   readonly ttlMs: number;
-  /** One attempt. Undefined: somebody else holds it. Throws `unavailable`. Answers within a bounded time (well below the TTL). */
+  /** One attempt. Undefined: somebody else holds it. Throws `unavailable`, `config` when refused by now. Answers within a bounded time (well below the TTL). */
   acquire(): Promise<HeldLease | undefined>;
   close(): Promise<void>;
 }

@@ -31,6 +31,7 @@ export class MemoryLog {
   readonly #readers = new Set<MemoryLogReader>();
   #start = 0n;
   #end = 0n;
+  #copy = 0;
 
   constructor(scheduler: Scheduler, options: MemoryLogOptions) {
     this.#scheduler = scheduler;
@@ -39,7 +40,7 @@ export class MemoryLog {
     this.#gapChance = options.gapChance ?? 0;
   }
 
-  /** All messages that ever landed, deleted ones too, in order of their positions. */
+  /** All messages that landed, deleted ones too, but for what was rolled back; in order of their positions. */
   get messages(): readonly LogMessage[] {
     return this.#messages;
   }
@@ -76,6 +77,26 @@ export class MemoryLog {
     if (position > this.#end) throw new RangeError(`deleteBefore(${position}) of a log that ends at ${this.#end}`);
     if (position > this.#start) this.#start = position;
     this.#wakeReaders();
+  }
+
+  /** Which copy of the log this is: grows when an older one is put in its place, or whenever a test says so. */
+  get copy(): number {
+    return this.#copy;
+  }
+
+  /** Every connection to the log ends. What is under way to it never lands. */
+  disconnect(): void {
+    this.#copy += 1;
+    this.#wakeReaders();
+  }
+
+  /** An older copy takes the log's place: what is at or above `position`, at most the end, was never there. */
+  rollBack(position: LogPosition): void {
+    if (position > this.#end) throw new RangeError(`rollBack(${position}) of a log that ends at ${this.#end}`);
+    this.#messages.length = this.indexFrom(position);
+    this.#end = position;
+    this.#scheduler.note(undefined, `log rolled back to ${position}`);
+    this.disconnect();
   }
 
   /** The appender of one process. */
@@ -115,6 +136,8 @@ class MemoryLogAppender implements LogAppender {
   readonly #faults: Faults;
   readonly #process: Process;
   readonly #guard: Guard;
+  /** The copy that its connection leads to. */
+  #copy: number;
 
   constructor(log: MemoryLog, scheduler: Scheduler, faults: Faults, process: Process) {
     this.#log = log;
@@ -122,6 +145,7 @@ class MemoryLogAppender implements LogAppender {
     this.#faults = faults;
     this.#process = process;
     this.#guard = new Guard(scheduler, process, 'LogAppender');
+    this.#copy = log.copy;
   }
 
   append(message: Uint8Array): Promise<void> {
@@ -129,7 +153,7 @@ class MemoryLogAppender implements LogAppender {
     return this.#guard.alone('append', () => {
       const faults = this.#faults;
       if (faults.happens('appendUnavailable')) return this.#fails('append unavailable', 'unavailable', () => undefined);
-      if (faults.happens('appendAnswerLost')) return this.#fails('append answer lost', 'unknown', () => this.#land(value));
+      if (faults.happens('appendAnswerLost')) return this.#fails('append answer lost', 'unknown', this.#lander(value));
       if (faults.happens('appendLost')) return this.#fails('append lost', 'unknown', () => undefined);
       if (faults.happens('appendLate')) return this.#late(value);
       return this.#lands(value, faults.happens('appendDuplicated'));
@@ -146,8 +170,9 @@ class MemoryLogAppender implements LogAppender {
     const copyMs = this.#faults.delayMs();
     const effect = (): void => {
       if (this.#log.isDown) throw this.#failsDown();
+      this.#requireConnection();
       this.#log.land(value, this.#process);
-      if (isTwice) this.#scheduler.after(copyMs, 'append copy lands', () => this.#land(value));
+      if (isTwice) this.#scheduler.after(copyMs, 'append copy lands', this.#lander(value));
     };
     const answerMs = this.#faults.delayMs() + (isTwice ? copyMs : 0);
     const times = { delayMs: this.#faults.delayMs(), answerMs };
@@ -168,17 +193,28 @@ class MemoryLogAppender implements LogAppender {
     const timeoutMs = this.#faults.timeoutMs();
     // 1 ms: the landing is never in the moment of the error, which would be the answer-lost case again.
     const lateMs = timeoutMs + 1 + this.#faults.lateMs();
+    const land = this.#lander(value);
     const run = (): void => {
-      this.#scheduler.after(lateMs, 'append lands late', () => this.#land(value));
+      this.#scheduler.after(lateMs, 'append lands late', land);
       throw new PlaitError('unknown', 'simulated: append late');
     };
     const times = { delayMs: this.#faults.delayMs(), answerMs: timeoutMs };
     return this.#scheduler.call(this.#process, 'append late', run, times);
   }
 
-  /** Lands unless no broker is there to take it. */
-  #land(value: Uint8Array): void {
-    if (!this.#log.isDown) this.#log.land(value, this.#process);
+  /** Lands it, unless no broker is there to take it, or the connection it was sent over has ended. */
+  #lander(value: Uint8Array): () => void {
+    const copy = this.#copy;
+    return () => {
+      if (!this.#log.isDown && this.#log.copy === copy) this.#log.land(value, this.#process);
+    };
+  }
+
+  /** The first append after its connection has ended fails; the next one goes over a new one. */
+  #requireConnection(): void {
+    if (this.#copy === this.#log.copy) return;
+    this.#copy = this.#log.copy;
+    throw new PlaitError('unavailable', 'simulated: the connection has ended');
   }
 
   #failsDown(): PlaitError {
@@ -221,6 +257,10 @@ class MemoryLogReader implements LogReader {
 
   position(): LogPosition {
     return this.#next;
+  }
+
+  incarnation(): number {
+    return this.#log.copy;
   }
 
   end(): Promise<LogPosition> {
