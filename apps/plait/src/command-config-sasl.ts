@@ -67,6 +67,9 @@ const UNSECURED_LIFE_S = 3_600;
 /** A token without a signature (RFC 7519, section 6), for development: whoever may connect may be anybody. */
 function unsecuredToken(subject: string): string {
   const nowS = Math.floor(Date.now() / 1_000);
-  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${part({ alg: 'none' })}.${part({ sub: subject, iat: nowS, exp: nowS + UNSECURED_LIFE_S })}.`;
+}
+
+function part(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }

@@ -34,22 +34,25 @@ const SUPPORTED = [
 const OF_SECURITY = /^(security|sasl|ssl)\./;
 const PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'];
 
-/** Reads a file's properties, in its order; of a name that stands there twice only the last counts. Throws `config`. */
+/** Reads a file's properties; see {@link parseProperties}. Throws `config`. */
 export function readProperties(path: string): readonly Property[] {
-  let text: string;
   try {
     // What Java's Properties.load takes: other characters are written as escapes.
-    text = readFileSync(path, 'latin1');
+    return parseProperties(readFileSync(path, 'latin1'));
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
     throw new PlaitError('config', `cannot read the command-config file ${path}: ${why}`, { cause: error });
   }
+}
+
+/** Properties in their order, trimmed as Kafka's clients do; of a name that stands there twice only the last counts. Any text is some properties. */
+export function parseProperties(text: string): readonly Property[] {
   const found = new Map<string, Property>();
   for (const node of parseLines(text, true)) {
     if (node.type !== 'PAIR') continue;
     const { key: name, value } = node as Required<Pair>;
     found.delete(name);
-    found.set(name, { name, value: value.trimEnd(), line: text.slice(0, node.range[0]).split(/\r\n|\r|\n/).length });
+    found.set(name, { name, value: value.trim(), line: text.slice(0, node.range[0]).split(/\r\n|\r|\n/).length });
   }
   return [...found.values()];
 }

@@ -10,7 +10,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode, type YAMLMap } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLMap } from 'yaml';
 import { PlaitError } from '@plait/core';
 import { optionValueOf, type Plain, type Section } from './config-keys.ts';
 import { didYouMean } from './config-suggest.ts';
@@ -87,7 +87,7 @@ interface Entry {
 
 class Parser {
   readonly root: unknown;
-  readonly #document: Document.Parsed<ParsedNode>;
+  readonly #document: Document.Parsed;
   readonly #lines = new LineCounter();
   readonly #path: string;
 

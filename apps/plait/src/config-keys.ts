@@ -71,7 +71,7 @@ export type Plain = string | number | bigint | boolean | null | readonly Plain[]
  */
 export function optionValueOf(option: Option, value: Plain, { where, folder }: { where: string; folder: string }): unknown {
   const refused = (wanted: string): PlaitError =>
-    new PlaitError('config', `${where} is ${withoutCredentials(JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each)))}, wanted ${wanted}`);
+    new PlaitError('config', `${where} is ${JSON.stringify(value, (_, each: unknown) => showable(each))}, wanted ${wanted}`);
   if (typeof value === 'boolean') {
     if (option.isBoolean() || option.optional) return value;
     throw refused(wantedOf(option));
@@ -92,6 +92,11 @@ export function optionValueOf(option: Option, value: Plain, { where, folder }: {
   return result;
 }
 
+function showable(value: unknown): unknown {
+  if (typeof value === 'string') return withoutCredentials(value);
+  return typeof value === 'bigint' ? Number(value) : value;
+}
+
 function parsed(option: Option, text: string, before: unknown): unknown {
   if (option.parseArg !== undefined) return option.parseArg(text, before);
   if (!option.variadic) return text;
@@ -109,7 +114,7 @@ function isPath(option: Option): boolean {
 
 function wantedOf(option: Option): string {
   if (option.argChoices !== undefined) return `one of ${option.argChoices.join(', ')}`;
-  const placeholder = /[<[]([^>\]]+?)(?:\.\.\.)?[>\]]/.exec(option.flags)?.[1] ?? 'text';
+  const placeholder = /[<[]([^>\]]+?)(?:,?\.\.\.)?[>\]]/.exec(option.flags)?.[1] ?? 'text';
   return `${option.parseArg === undefined ? 'text' : 'a value'} for <${placeholder}>${option.variadic || isJoined(option) ? ', or a list of them' : ''}`;
 }
 

@@ -3,10 +3,12 @@ import { Command, Option } from 'commander';
 import { readProperties } from './command-config.ts';
 import { configFileOf, resolve, type Resolved } from './config-apply.ts';
 import { commandsOf, configurable, keyOf, SharedOption } from './config-keys.ts';
+import { didYouMean } from './config-suggest.ts';
 import { HIDDEN, isSecretProperty, withoutCredentials } from './config-secrets.ts';
 import type { ConfigFile } from './config-file.ts';
 import { bootstrapOption, ledgerOption, logLevelOption, redisOption } from './options.ts';
 import { escapeText, printLine } from './output.ts';
+import { WITH_PARENT_VARIABLE } from './stopping.ts';
 
 const EXAMPLES = `
 A flag wins over a variable, a variable over the file, the file over the default. In the file ./plait.yaml (or --config FILE):
@@ -50,9 +52,17 @@ export function configCommand(): Command {
       const program = command.parent ?? command;
       const file = await configFileOf(program, command);
       const values = shownValues(program, command, file);
-      if (output === 'json') printLine(json({ file: file?.path ?? null, profile: file?.profile ?? null, values }));
-      else for (const line of textOf(values, file)) printLine(line);
+      const unknown = unknownVariables(program);
+      if (output === 'json') printLine(json({ file: file?.path ?? null, profile: file?.profile ?? null, values, unknown }));
+      else for (const line of [...textOf(values, file), ...unknown]) printLine(line);
     });
+}
+
+/** Sentences for variables that look like ours and are not. */
+function unknownVariables(program: Command): string[] {
+  const known = new Set([WITH_PARENT_VARIABLE, ...commandsOf(program).flatMap(({ command }) => command.options.flatMap(({ envVar }) => envVar ?? []))]);
+  return Object.keys(process.env).filter((name) => name.startsWith('PLAIT_') && !known.has(name))
+    .map((name) => `the variable ${name} sets nothing${didYouMean(name, known)}`);
 }
 
 function json(value: unknown): string {
