@@ -41,6 +41,9 @@ function refusal(text: string): string {
   throw new Error('not refused');
 }
 
+const line = (pem: string): string => pem.trim().replaceAll('\n', '\\n');
+const sasl = (mechanism: string, jaas: string, more = ''): CommandConfig => read(`security.protocol=SASL_PLAINTEXT\nsasl.mechanism=${mechanism}\nsasl.jaas.config=${jaas}\n${more}`);
+
 describe('properties as Java reads them', () => {
   test('separators, escapes, continuation lines, comments, the last of a name', () => {
     const text = '# comment\n! comment\n  a = 1 \nb:2\nc 3\nd=x\\\n    y\\u00e4\\t\\=\ne\\ f=\\ g\n\na=4\nh';
@@ -65,7 +68,6 @@ describe('what a file says', () => {
     expect(read(`security.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location=${at('ca.pem')}`)).toEqual({ warnings: [], ssl: { ca: CERTIFICATE } });
     expect(read(`security.protocol=SSL\nssl.truststore.location=${at('ca.pem')}\nssl.keystore.location=${at('client.pem')}\nssl.key.password=secret`).ssl)
       .toEqual({ ca: CERTIFICATE, key: KEY + CERTIFICATE, cert: KEY + CERTIFICATE, passphrase: 'secret' });
-    const line = (pem: string): string => pem.trim().replaceAll('\n', '\\n');
     expect(read(`security.protocol=SSL\nssl.truststore.certificates=${line(CERTIFICATE)}\nssl.keystore.key=${line(KEY)}\nssl.keystore.certificate.chain=${line(CERTIFICATE)}`).ssl)
       .toEqual({ ca: CERTIFICATE.trim(), key: KEY.trim(), cert: CERTIFICATE.trim() });
     expect(read('security.protocol=SSL\nssl.enabled.protocols=TLSv1.3').ssl).toEqual({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' });
@@ -75,7 +77,6 @@ describe('what a file says', () => {
   });
 
   test('SASL PLAIN, SCRAM and OAUTHBEARER', async () => {
-    const sasl = (mechanism: string, jaas: string, more = ''): CommandConfig => read(`security.protocol=SASL_PLAINTEXT\nsasl.mechanism=${mechanism}\nsasl.jaas.config=${jaas}\n${more}`);
     expect(sasl('PLAIN', `${PLAIN} required \\\n  username="a" \\\n  password="p\\\\"w;=";`)).toEqual({ warnings: [], sasl: { mechanism: 'plain', username: 'a', password: 'p"w;=' } });
     expect(sasl('SCRAM-SHA-256', `${SCRAM} required username='a' password=b;`).sasl).toEqual({ mechanism: 'scram-sha-256', username: 'a', password: 'b' });
     expect(sasl('SCRAM-SHA-512', `${SCRAM} required username="a" password="b";`).sasl).toEqual({ mechanism: 'scram-sha-512', username: 'a', password: 'b' });

@@ -54,5 +54,6 @@ export async function runWorker(settings: RoleSettings): Promise<void> {
     },
   };
   await runTogether([role], { clock: systemClock, signal, observe });
-  await worker.drain();
+  const complete = await worker.drain();
+  settings.log.info({ event: 'drained', complete }, complete ? 'reported everything that was hashed' : 'the log took no more reports in time: the next owner hashes again');
 }

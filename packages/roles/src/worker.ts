@@ -89,14 +89,25 @@ export class Worker {
   }
 
   /**
-   * For a stop in good order: resolves when the report under way has ended, and one more of what was hashed meanwhile if
-   * it is time for it. What is left is hashed again by the next owner.
+   * For a stop in good order, after the last step: reports what was hashed. True when every report of it was acknowledged;
+   * false if the log did not answer, or had no room, for `drainMs`: then the next owner hashes again. Does not wait until
+   * the reports are read back.
    */
-  async drain(): Promise<void> {
-    const { state } = this;
-    await this.#sending;
-    if (state !== undefined) this.#report(state);
-    await this.#sending;
+  async drain(): Promise<boolean> {
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + this.#times.drainMs;
+    while (this.#isReporting && clock.nowMs() < untilMs) {
+      if (this.state !== undefined) this.#report(this.state);
+      await (this.#sending ?? clock.sleep(Math.max(1, this.#waitMs())));
+      // Blocks make room for reports.
+      await this.#follower.poll(0).catch(ignoreOutage);
+    }
+    return !this.#isReporting;
+  }
+
+  /** Whether something is hashed that is in no acknowledged report. */
+  get #isReporting(): boolean {
+    return this.#sending !== undefined || this.#again !== undefined || [...this.#work.values()].some((work) => work.unreported);
   }
 
   #waitMs(): number {
@@ -327,6 +338,10 @@ export class Worker {
       this.#sending = undefined;
     }
   }
+}
+
+function ignoreOutage(error: unknown): void {
+  if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
 }
 
 /** The partition that an error of the source names. */
