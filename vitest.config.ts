@@ -43,7 +43,7 @@ export default defineConfig({
         ...resolving('browser'),
         test: {
           name: 'unit-browser',
-          include: ['test/vectors/**/*.test.ts'],
+          include: ['test/vectors/**/*.test.ts', 'test/properties/core-*.test.ts'],
           // Those load the cryptography of both platforms themselves.
           exclude: [...elsewhere, 'test/vectors/core/**'],
           testTimeout: 60_000,

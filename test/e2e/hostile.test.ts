@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { encodePayload, formatReport, logPosition, makeSignerKey, parseMessage, parseNote, parseSignerKey, signNote, type Payload } from '@plait/core';
 import { openLogAppender, openLogReader } from '@plait/kafka';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Harness, recordBatch } from '../kafka/harness.ts';
+import { Harness } from '../kafka/harness.ts';
+import { recordBatch } from '../kafka/record-batch.ts';
 import { open, readAll } from './ledger-checks.ts';
 import { createTopic, makeLedger, type LedgerHarness } from './ledger-harness.ts';
 

@@ -7,6 +7,7 @@ import { afterAll } from 'vitest';
 import type { LogDriver } from '../contract/log-contract.ts';
 import type { SourceDriver } from '../contract/source-contract.ts';
 import { bootstrapServers, uniqueName } from '../global/services.ts';
+import { recordBatch } from './record-batch.ts';
 
 /** How the tests of this run reach Kafka. */
 export function kafkaOptions(): KafkaOptions {
@@ -43,6 +44,18 @@ export class Harness {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     await (await this.admin()).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] });
     return topic;
+  }
+
+  /** Resolves when no broker has the topic any more. */
+  async deleteTopic(topic: string): Promise<void> {
+    const admin = await this.admin();
+    await admin.deleteTopics({ topics: [topic] });
+    while ((await admin.listTopics()).includes(topic)) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
+  /** A topic of that name. The brokers may still be busy deleting the former one of it. */
+  async makeAgain(topic: string, partitions: number): Promise<void> {
+    await (await this.admin()).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }] });
   }
 
   async addPartitions(topic: string, total: number): Promise<void> {
@@ -109,6 +122,8 @@ export async function sourceDriver(harness: Harness): Promise<SourceDriver> {
     },
     deleteBefore: (at, to) => harness.deleteBefore(at, to),
     addPartitions: (topic, total) => harness.addPartitions(topic, total),
+    deleteTopic: (topic) => harness.deleteTopic(topic),
+    makeAgain: (topic, partitions) => harness.makeAgain(topic, partitions),
     settle: (promise) => promise,
   };
 }
@@ -131,62 +146,6 @@ export async function logDriver(harness: Harness): Promise<LogDriver> {
     },
     settle: (promise) => promise,
   };
-}
-
-/** A record of a batch that is made here. */
-export interface RawRecord {
-  readonly payload: Uint8Array;
-  readonly timestampDelta?: bigint;
-}
-
-/** A batch in record format v2, as `packages/kafka/src/record-sets.ts` draws it. */
-export function recordBatch(
-  records: readonly RawRecord[],
-  options: { readonly baseTimestamp?: bigint; readonly codec?: number; readonly compress?: (raw: Buffer) => Buffer } = {},
-): Buffer {
-  const baseTimestamp = options.baseTimestamp ?? 1_700_000_000_000n;
-  const raw = Buffer.concat(
-    records.flatMap(({ payload, timestampDelta }, i) => {
-      const body = [Buffer.from([0]), varint(timestampDelta ?? 0n), varint(BigInt(i)), Buffer.from(payload)];
-      return [varint(BigInt(body.reduce((sum, { length }) => sum + length, 0))), ...body];
-    }),
-  );
-  const stored = options.compress?.(raw) ?? raw;
-  const maxTimestamp = records.reduce((max, { timestampDelta }) => (baseTimestamp + (timestampDelta ?? 0n) > max ? baseTimestamp + (timestampDelta ?? 0n) : max), -1n);
-  const batch = Buffer.alloc(61 + stored.length);
-  batch.writeInt32BE(49 + stored.length, 8);
-  batch.writeInt32BE(-1, 12);
-  batch.writeInt8(2, 16);
-  batch.writeInt16BE(options.codec ?? 0, 21);
-  batch.writeInt32BE(records.length - 1, 23);
-  batch.writeBigInt64BE(baseTimestamp, 27);
-  batch.writeBigInt64BE(maxTimestamp, 35);
-  batch.writeBigInt64BE(-1n, 43);
-  batch.writeInt16BE(-1, 51);
-  batch.writeInt32BE(-1, 53);
-  batch.writeInt32BE(records.length, 57);
-  stored.copy(batch, 61);
-  batch.writeUInt32BE(crc32c(batch.subarray(21)), 17);
-  return batch;
-}
-
-function varint(value: bigint): Buffer {
-  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
-  const bytes: number[] = [];
-  while (rest > 0x7fn) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
-  }
-  return Buffer.from([...bytes, Number(rest)]);
-}
-
-function crc32c(bytes: Buffer): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
 }
 
 const short = (n: number): Buffer => {

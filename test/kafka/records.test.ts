@@ -6,7 +6,8 @@ import type { SourceRecord } from '@plait/roles';
 import kafkajs from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { uniqueName } from '../global/services.ts';
-import { Harness, recordBatch } from './harness.ts';
+import { Harness } from './harness.ts';
+import { recordBatch } from './record-batch.ts';
 
 const harness = new Harness();
 const bytes = (text: string): Uint8Array => Buffer.from(text);

@@ -11,7 +11,7 @@ export interface FetchedPartition extends TopicPartition {
   readonly records: Buffer;
 }
 
-const NO_RECORDS = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Reads version 11:
@@ -22,7 +22,7 @@ const NO_RECORDS = Buffer.alloc(0);
  *       records bytes ] ]
  *
  * `clientSideThrottleTime` is the name under which kafkajs' queue looks for the throttle time.
- * Throws a RangeError when the response ends early: the connection is then of no use any more.
+ * Throws a RangeError when the response ends early or a length is negative: the connection is then of no use any more.
  */
 export function decodeFetchResponse(payload: Buffer): {
   readonly clientSideThrottleTime: number;
@@ -33,7 +33,7 @@ export function decodeFetchResponse(payload: Buffer): {
   decoder.offset += 2 + 4;
   const partitions: FetchedPartition[] = [];
   for (let topics = decoder.readInt32(); topics > 0; topics--) {
-    const topic = decoder.readString() ?? '';
+    const topic = slice(payload, decoder, decoder.readInt16()).toString();
     for (let count = decoder.readInt32(); count > 0; count--) {
       const partition = decoder.readInt32();
       const errorCode = decoder.readInt16();
@@ -47,8 +47,20 @@ export function decodeFetchResponse(payload: Buffer): {
         decoder.offset += 16;
       }
       decoder.offset += 4;
-      partitions.push({ topic, partition, errorCode, aborted, records: decoder.readBytes() ?? NO_RECORDS });
+      partitions.push({ topic, partition, errorCode, aborted, records: slice(payload, decoder, decoder.readInt32()) });
     }
   }
   return { clientSideThrottleTime, partitions };
+}
+
+/**
+ * The next `length` bytes, none for −1. kafkajs' decoder steps back on other negative lengths, and by that a count of
+ * partitions could keep it busy for ever.
+ */
+function slice(payload: Buffer, decoder: Decoder, length: number): Buffer {
+  if (length === -1) return NO_BYTES;
+  const start = decoder.offset;
+  if (length < 0 || length > payload.length - start) throw new RangeError(`fetch response: a length of ${length} at ${start} of ${payload.length}`);
+  decoder.offset += length;
+  return payload.subarray(start, decoder.offset);
 }
