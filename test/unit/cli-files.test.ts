@@ -22,7 +22,7 @@ afterEach(async () => {
 const config = (text: string): unknown => expect.objectContaining({ code: 'config', message: expect.stringContaining(text) as string });
 
 test('keys are made once, with their names and mode 0600, and never overwritten', async () => {
-  const keys = await ensureKeys(folder, 'example.com/a');
+  const keys = await ensureKeys(folder, 'example.com/a', KEY_ROLES);
   expect(KEY_ROLES.map((role) => keys[role].name)).toEqual(['example.com/a/ledger', 'example.com/a', 'example.com/a/coordinator', 'example.com/a/worker']);
   for (const role of KEY_ROLES) {
     expect((await stat(keyPath(folder, role))).mode & 0o777).toBe(0o600);
@@ -31,10 +31,10 @@ test('keys are made once, with their names and mode 0600, and never overwritten'
   expect((await stat(join(folder, 'keys'))).mode & 0o777).toBe(0o700);
   // What an interrupted init left is gone on from.
   await rm(keyPath(folder, 'worker'));
-  const again = await ensureKeys(folder, 'example.com/a');
+  const again = await ensureKeys(folder, 'example.com/a', KEY_ROLES);
   expect(again.ledger.skey).toBe(keys.ledger.skey);
   expect(again.worker.skey).not.toBe(keys.worker.skey);
-  await expect(ensureKeys(folder, 'example.com/b')).rejects.toEqual(config('never overwritten'));
+  await expect(ensureKeys(folder, 'example.com/b', KEY_ROLES)).rejects.toEqual(config('never overwritten'));
   expect((await loadKey(keyPath(folder, 'ledger'))).skey).toBe(keys.ledger.skey);
 });
 

@@ -3,16 +3,17 @@
  *
  *     keys ──► log topic ──► genesis appended ──► read back as first ──► ledger.json
  */
+import { mkdir } from 'node:fs/promises';
 import {
-  formatGenesis, generation, isPlaitError, logPosition, MESSAGE_BYTES_MAX, offset, PlaitError, RULES_VERSION, signNote,
-  type Genesis, type LedgerState, type SignerKey, type Start,
+  formatGenesis, generation, isPlaitError, logPosition, MESSAGE_BYTES_MAX, offset, PlaitError, signNote, utf8Decode,
+  type Genesis, type LedgerState, type SignerKey, type Start, type VerifierKey,
 } from '@plait/core';
 import {
   checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, openLogReader, topicOffsets, type KafkaOptions,
 } from '@plait/kafka';
 import { formatLedgerFile, systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower } from '@plait/roles';
-import { ensureKeys, ledgerFilePath, writeNew, type KeyRole } from './keys.ts';
+import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, writeNew } from './keys.ts';
 import type { Log } from './log.ts';
 
 /** What a ledger shall be. */
@@ -28,16 +29,35 @@ export interface LedgerPlan {
   readonly replication?: number;
   readonly partitionsMax: number;
   readonly pendingMax: number;
+  /** Version of the rules. */
+  readonly rules: number;
   /** Partitions that may start elsewhere than at offset 0. */
   readonly entriesMax: number;
 }
 
-type Keys = Readonly<Record<KeyRole, SignerKey>>;
+type OnlineKeys = Readonly<Record<(typeof ONLINE_ROLES)[number], SignerKey>>;
 
 interface Context {
   readonly folder: string;
   readonly kafka: KafkaOptions;
   readonly log: Log;
+}
+
+/** The genesis that shall be, and who has signed or will sign it. */
+interface Beginning extends Pick<LedgerPlan, 'origin' | 'log' | 'replication'> {
+  readonly ledgerKey: VerifierKey;
+  /** What an earlier, interrupted init with these starts must have written. */
+  readonly expected: (starts: readonly Start[]) => string;
+  /** The signed note; asked for only if there is no earlier one. */
+  readonly note: () => Promise<Uint8Array>;
+}
+
+/** A genesis that was signed elsewhere, and where its log shall be. */
+export interface SignedGenesis extends Pick<LedgerPlan, 'log' | 'replication'> {
+  readonly note: Uint8Array;
+  readonly genesis: Genesis;
+  /** By which it was found signed. */
+  readonly ledgerKey: VerifierKey;
 }
 
 const LEDGER_FILE_MODE = 0o644;
@@ -50,76 +70,106 @@ const POLL_WAIT_MS = 100;
  * do, keys of another origin, and a log that holds anything but this ledger's own genesis; `unavailable`.
  */
 export async function createLedger(plan: LedgerPlan, context: Context): Promise<{ file: LedgerFile; ledgerId: string }> {
-  const { kafka, log } = context;
-  const { topics, warnings } = await checkSourceTopics({ kafka, topics: plan.sources });
+  await checkSources(plan, context);
+  // A crash here leaves some keys: the next init makes the others.
+  const keys = await ensureKeys(context.folder, plan.origin, KEY_ROLES);
+  const textFor = (starts: readonly Start[]): string => formatGenesis(bodyOf(plan, keys, starts));
+  return await begin({
+    ...plan, ledgerKey: keys.ledger.verifier, expected: textFor,
+    note: async () => signNote(textFor(await startsOf(plan, context.kafka)), keys.ledger),
+  }, context);
+}
+
+/** The text of the genesis, for the ledger key on another machine; makes the other keys. Throws as {@link createLedger}. */
+export async function genesisText(plan: LedgerPlan, context: Context): Promise<string> {
+  await checkSources(plan, context);
+  const keys = await ensureKeys(context.folder, plan.origin, ONLINE_ROLES);
+  return formatGenesis(bodyOf(plan, keys, await startsOf(plan, context.kafka)));
+}
+
+/** As {@link createLedger}, with a genesis that was signed elsewhere. Makes no keys. */
+export async function createSignedLedger(signed: SignedGenesis, context: Context): Promise<{ file: LedgerFile; ledgerId: string }> {
+  const { note, genesis } = signed;
+  await checkSources(genesis, context);
+  const beginning = { ...signed, origin: genesis.origin, expected: () => formatGenesis(genesis), note: () => Promise.resolve(note) };
+  return await begin(beginning, context);
+}
+
+async function checkSources(
+  { sources, partitionsMax }: Pick<LedgerPlan, 'sources' | 'partitionsMax'>, { kafka, log }: Context,
+): Promise<void> {
+  const { topics, warnings } = await checkSourceTopics({ kafka, topics: sources });
   for (const warning of warnings) log.warn({ event: 'setting' }, warning);
   for (const { topic, partitions } of topics) {
-    if (partitions > plan.partitionsMax) {
-      throw new PlaitError('config', `--partitions-max is ${plan.partitionsMax}, and ${topic} has ${partitions} partitions: wanted at least as many`);
+    if (partitions > partitionsMax) {
+      throw new PlaitError('config', `--partitions-max is ${partitionsMax}, and ${topic} has ${partitions} partitions: wanted at least as many`);
     }
   }
-  // A crash here leaves some keys: the next init makes the others.
-  const keys = await ensureKeys(context.folder, plan.origin);
+}
+
+async function begin(beginning: Beginning, context: Context): Promise<{ file: LedgerFile; ledgerId: string }> {
+  const { kafka, log } = context;
+  const { origin, log: topic, replication, ledgerKey } = beginning;
   // A crash here leaves an empty topic, which the next init takes.
   const created = await createLogTopic({
-    kafka, topic: plan.log, messageBytesMax: MESSAGE_BYTES_MAX, ...(plan.replication === undefined ? {} : { replicationFactor: plan.replication }),
+    kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX, ...(replication === undefined ? {} : { replicationFactor: replication }),
   });
-  log.info({ event: 'log-topic', created }, created ? `created the topic ${plan.log}` : `the topic ${plan.log} is there already`);
-  for (const warning of await settled(() => checkLogTopic({ kafka, topic: plan.log, messageBytesMax: MESSAGE_BYTES_MAX }))) {
+  log.info({ event: 'log-topic', created }, created ? `created the topic ${topic}` : `the topic ${topic} is there already`);
+  for (const warning of await settled(() => checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX }))) {
     log.warn({ event: 'setting' }, warning);
   }
-  const state = (await earlierGenesis(plan, keys, context)) ?? (await writeGenesis(plan, keys, kafka));
-  const file: LedgerFile = { origin: plan.origin, ledgerKey: keys.ledger.verifier.vkey, log: plan.log };
+  const state = (await earlierGenesis(beginning, context)) ?? (await writeGenesis(beginning, kafka));
+  const file: LedgerFile = { origin, ledgerKey: ledgerKey.vkey, log: topic };
+  await mkdir(context.folder, { recursive: true });
   // A crash before this line leaves a ledger without its file: the next init finds its genesis and writes the file.
   await writeNew(ledgerFilePath(context.folder), formatLedgerFile(file), LEDGER_FILE_MODE);
   return { file, ledgerId: state.ledgerId };
 }
 
 /** The state after the genesis that an interrupted init wrote; undefined for an empty log. Throws `config` for any other log. */
-async function earlierGenesis(plan: LedgerPlan, keys: Keys, { kafka, log }: Context): Promise<LedgerState | undefined> {
-  const [partition] = await settled(() => topicOffsets({ kafka, topic: plan.log }));
+async function earlierGenesis(beginning: Beginning, { kafka, log }: Context): Promise<LedgerState | undefined> {
+  const topic = beginning.log;
+  const [partition] = await settled(() => topicOffsets({ kafka, topic }));
   if (partition?.end === 0n) return undefined;
-  const used = `the topic ${plan.log} is not empty (it ends at ${partition?.end}), and a ledger's log must be: name another topic with --log`;
+  const used = `the topic ${topic} is not empty (it ends at ${partition?.end}), and a ledger's log must be: name another topic with --log`;
   if (partition === undefined || partition.logStart > 0n) throw new PlaitError('config', used);
-  const state = await readGenesis(plan, keys, kafka).catch((error: unknown) => {
+  const state = await readGenesis(beginning, kafka).catch((error: unknown) => {
     throw isPlaitError(error, 'config') ? new PlaitError('config', `${used}. ${error.message}`, { cause: error }) : error;
   });
   if (state === undefined) throw new PlaitError('config', used);
   const body = state.configuration.body as Genesis;
-  const wanted = bodyOf(plan, keys, body.starts);
-  if (formatGenesis(body) !== formatGenesis(wanted)) {
-    throw new PlaitError('config', `the topic ${plan.log} holds the genesis of an earlier init with these keys, which differs from ` +
+  if (formatGenesis(body) !== beginning.expected(body.starts)) {
+    throw new PlaitError('config', `the topic ${topic} holds the genesis of an earlier init with these keys, which differs from ` +
       `what is asked for now: it has the topics ${body.sources.join(', ')}, partitions-max ${body.partitionsMax}, pending-max ` +
-      `${body.pendingMax}. Ask for the same, or name another topic with --log`);
+      `${body.pendingMax}, rules ${body.rules}. Ask for the same, or name another topic with --log`);
   }
   log.info({ event: 'resumed' }, 'going on from the genesis of an earlier init');
   return state;
 }
 
 /** Appends genesis to an empty log and reads back that it came first. Throws `config` if another did. */
-async function writeGenesis(plan: LedgerPlan, keys: Keys, kafka: KafkaOptions): Promise<LedgerState> {
-  const text = formatGenesis(bodyOf(plan, keys, await startsOf(plan, kafka)));
-  const bytes = signNote(text, keys.ledger);
-  const appender = await openLogAppender({ kafka, topic: plan.log });
+async function writeGenesis(beginning: Beginning, kafka: KafkaOptions): Promise<LedgerState> {
+  const bytes = await beginning.note();
+  const appender = await openLogAppender({ kafka, topic: beginning.log });
   try {
     // A crash here leaves genesis in the log or not: the next init looks. The same bytes twice are one genesis.
     await settled(() => appender.append(bytes));
   } finally {
     await appender.close();
   }
-  const state = await readGenesis(plan, keys, kafka);
-  if (state?.configuration.note === undefined || formatGenesis(state.configuration.body as Genesis) !== text) {
-    throw new PlaitError('config', `another genesis of ${plan.origin} came first in the topic ${plan.log}: two inits ran at once. ` +
+  const state = await readGenesis(beginning, kafka);
+  if (state?.configuration.note !== utf8Decode(bytes)) {
+    throw new PlaitError('config', `another genesis of ${beginning.origin} came first in the topic ${beginning.log}: two inits ran at once. ` +
       'Run init again: it goes on from the first one');
   }
   return state;
 }
 
 /** The state after the log's first genesis of this origin; undefined if there is none. Throws `config` if another key signed it. */
-async function readGenesis({ log: topic, origin }: LedgerPlan, keys: Keys, kafka: KafkaOptions): Promise<LedgerState | undefined> {
+async function readGenesis({ log: topic, origin, ledgerKey }: Beginning, kafka: KafkaOptions): Promise<LedgerState | undefined> {
   const reader = await openLogReader({ kafka, topic, from: logPosition(0n) });
   try {
-    const follower = new Follower({ origin, ledgerKey: keys.ledger.verifier, log: reader });
+    const follower = new Follower({ origin, ledgerKey, log: reader });
     const end = await reader.end();
     while (follower.state === undefined && follower.position < end) await follower.poll(POLL_WAIT_MS);
     return follower.state;
@@ -128,9 +178,9 @@ async function readGenesis({ log: topic, origin }: LedgerPlan, keys: Keys, kafka
   }
 }
 
-function bodyOf(plan: LedgerPlan, keys: Keys, starts: readonly Start[]): Genesis {
+function bodyOf(plan: LedgerPlan, keys: OnlineKeys, starts: readonly Start[]): Genesis {
   return {
-    kind: 'genesis', origin: plan.origin, rules: RULES_VERSION, onLoss: 'stop',
+    kind: 'genesis', origin: plan.origin, rules: plan.rules, onLoss: 'stop',
     partitionsMax: plan.partitionsMax, pendingMax: plan.pendingMax,
     checkpointKeys: [keys.checkpoint.verifier], coordinatorKeys: [keys.coordinator.verifier], workerKeys: [keys.worker.verifier],
     sources: plan.sources, starts, voids: [],

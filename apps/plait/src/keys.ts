@@ -3,6 +3,8 @@
  *
  *     ledger.json                                            what everybody is given; nothing secret
  *     keys/{ledger,checkpoint,coordinator,worker}.key        one signer key each, mode 0600
+ *     state/<role>.json                                      what the processes of a role remember of the log
+ *     copy/<role>/                                           the log's messages, as those of a role copied them
  */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
@@ -12,6 +14,8 @@ import { readLedgerFile, type LedgerFile } from '@plait/ledger';
 
 /** The keys of a ledger, in the order in which they are made. */
 export const KEY_ROLES = ['ledger', 'checkpoint', 'coordinator', 'worker'] as const;
+/** Those that running processes use; the ledger key may live on another machine. */
+export const ONLINE_ROLES = ['checkpoint', 'coordinator', 'worker'] as const;
 /** One of {@link KEY_ROLES}. */
 export type KeyRole = (typeof KEY_ROLES)[number];
 
@@ -26,6 +30,16 @@ export function ledgerFilePath(folder: string): string {
 /** Where a key of a folder is. */
 export function keyPath(folder: string, role: KeyRole): string {
   return join(folder, 'keys', `${role}.key`);
+}
+
+/** Where what a role remembers is. */
+export function stateFilePath(folder: string, role: string): string {
+  return join(folder, 'state', `${role}.json`);
+}
+
+/** Where a role's copy of the log is. */
+export function copyFolderPath(folder: string, role: string): string {
+  return join(folder, 'copy', role);
 }
 
 /** The name of a key: checkpoints are signed in the name of the origin itself (C2SP tlog-checkpoint). */
@@ -72,14 +86,14 @@ export async function loadKey(path: string): Promise<SignerKey> {
 }
 
 /**
- * The keys of a folder for `origin`: those that are there are read, the others made; none is ever overwritten. Throws
- * `config` as {@link loadKey}, and for a key of another origin.
+ * The keys of some roles in a folder, for `origin`: those that are there are read, the others made; none is ever
+ * overwritten. Throws `config` as {@link loadKey}, and for a key of another origin.
  */
-export async function ensureKeys(folder: string, origin: string): Promise<Readonly<Record<KeyRole, SignerKey>>> {
+export async function ensureKeys<R extends KeyRole>(folder: string, origin: string, roles: readonly R[]): Promise<Readonly<Record<R, SignerKey>>> {
   await mkdir(join(folder, 'keys'), { recursive: true, mode: FOLDER_MODE });
-  const entries: [KeyRole, SignerKey][] = [];
-  for (const role of KEY_ROLES) entries.push([role, await ensureKey(keyPath(folder, role), keyName(origin, role))]);
-  return Object.fromEntries(entries) as Record<KeyRole, SignerKey>;
+  const entries: [R, SignerKey][] = [];
+  for (const role of roles) entries.push([role, await ensureKey(keyPath(folder, role), keyName(origin, role))]);
+  return Object.fromEntries(entries) as Record<R, SignerKey>;
 }
 
 async function ensureKey(path: string, name: string): Promise<SignerKey> {
