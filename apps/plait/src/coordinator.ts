@@ -5,7 +5,7 @@ import { openLease, type RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
 import { redisPlace, type RedisCommandOptions } from './config-redis.ts';
 import { observer } from './log.ts';
-import { bootstrapOption, countArgument, ledgerOption, logLevelOption, redisOption } from './options.ts';
+import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, stateOption, redisOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
 import { configurationWatch, daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, type RoleOptions, type RoleSettings } from './wiring.ts';
 
@@ -34,6 +34,8 @@ export function coordinatorCommand(): Command {
     .addOption(ledgerOption())
     .option('--key <file>', 'coordinator key (default: keys/coordinator.key in the ledger\'s folder)')
     .option('--lease-ttl <ms>', 'how long the lease lasts if its holder dies', countArgument(1_000, LEASE_TTL_MS_MAX), LEASE_TTL_MS)
+    .addOption(stateOption())
+    .addOption(copyOption())
     .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: CoordinatorCommandOptions) => {
@@ -50,13 +52,13 @@ export function coordinatorCommand(): Command {
 export async function runCoordinator(settings: RoleSettings & { readonly redis: RedisPlace; readonly leaseTtlMs: number }): Promise<void> {
   const { ledger, key, signal, redis, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender } = await openLog(settings, ports, { paceMs: 0 });
+  const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: 0 });
   const lease = ports.adopt(await openLease({ redis, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
   const observe = observer(settings.log);
   const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });
   ports.defer(() => keeper.release());
   const coordinator = new Coordinator({
-    ...pinnedOf(ledger), log: reader, key, appender, lease: keeper, clock: systemClock, random: systemRandom, observe,
+    ...pinnedOf(ledger), ...keeping, log: reader, key, appender, lease: keeper, clock: systemClock, random: systemRandom, observe,
   });
   const watch = configurationWatch(settings, 'coordinator');
   const role = {
@@ -66,4 +68,5 @@ export async function runCoordinator(settings: RoleSettings & { readonly redis: 
     },
   };
   await runTogether([keeper, role], { clock: systemClock, signal, observe });
+  await coordinator.drain();
 }

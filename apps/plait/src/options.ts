@@ -42,6 +42,14 @@ export const redisTlsOptions = (): Option[] => [
   new SharedOption('--redis-key <file>', 'PEM of its key'),
 ];
 
+/** `--state`: where a role remembers what it must find again in the log. */
+export const stateOption = (): Option =>
+  new Option('--state <file>', 'file of what it remembers of the log (default: state/<role>.json in the ledger\'s folder)');
+
+/** `--copy`: where a role copies the log to. */
+export const copyOption = (): Option =>
+  new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: coordinators and publishers, copy/<role> in the ledger\'s folder)');
+
 /**
  * How Kafka is reached, with what `--command-config` says. Throws `config` if no address was given or one is not
  * `host:port`, and for properties that cannot be. What a property does not concern here is a warning.

@@ -1,11 +1,12 @@
 /** What worker and coordinator have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
 import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
+import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, type KafkaOptions } from '@plait/kafka';
 import { openLedger, type LedgerFile } from '@plait/ledger';
-import { runLoop, type Clock, type LogAppender, type LogReader, type Observe, type Pinned, type Random, type Role } from '@plait/roles';
+import { runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from './exit.ts';
-import { keyPath, loadKey, loadLedger } from './keys.ts';
+import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
 import { makeLog, type Log } from './log.ts';
 import { kafkaOptions, type CommonOptions } from './options.ts';
 
@@ -20,6 +21,10 @@ export interface RoleSettings {
   readonly kafka: KafkaOptions;
   readonly ledger: LedgerFile;
   readonly key: SignerKey;
+  /** File of what the role remembers. */
+  readonly stateFile: string;
+  /** Folder of its copy of the log; it keeps none without. */
+  readonly copyFolder?: string;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -27,6 +32,8 @@ export interface RoleSettings {
 /** Options of worker and coordinator. */
 export interface RoleOptions extends CommonOptions {
   readonly key?: string;
+  readonly state?: string;
+  readonly copy?: string;
 }
 
 /** Reads the folder's files. Throws `config`. */
@@ -34,7 +41,9 @@ export async function roleSettings(role: 'worker' | 'coordinator', options: Role
   const kafka = kafkaOptions(options, context.log);
   const ledger = await loadLedger(options.ledger);
   const key = await loadKey(options.key ?? keyPath(options.ledger, role));
-  return { kafka, ledger, key, ...context };
+  const stateFile = options.state ?? stateFilePath(options.ledger, role);
+  const copyFolder = options.copy ?? (KEEPS_COPY.has(role) ? copyFolderPath(options.ledger, role) : undefined);
+  return { kafka, ledger, key, stateFile, ...(copyFolder === undefined ? {} : { copyFolder }), ...context };
 }
 
 /** What every role pins. */
@@ -62,8 +71,9 @@ function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
  * by `ports`. `paceMs` is how long a message may rest unread. Throws `config`, `unavailable`, `missing`.
  */
 export async function openLog(
-  { kafka, ledger, log }: RoleSettings, ports: AsyncDisposableStack, { paceMs }: { readonly paceMs: number },
-): Promise<{ reader: LogReader; appender: LogAppender }> {
+  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs }: { readonly paceMs: number },
+): Promise<{ reader: LogReader; appender: LogAppender } & Keeping> {
+  const { kafka, ledger, log } = settings;
   const topic = ledger.log;
   const { brokers, ...rest } = kafka;
   await using opened = await openLedger({ ...ledger, bootstrapServers: brokers, kafka: rest });
@@ -71,7 +81,28 @@ export async function openLog(
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
   const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n), paceMs }), (port) => port.close());
   const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
-  return { reader, appender };
+  return { reader, appender, ...(await keepingOf(settings, ports)) };
+}
+
+/** What a role needs to notice when the log is no longer the one it knew, and for others to write it anew. */
+export interface Keeping {
+  readonly openLog: OpenLog;
+  readonly memory: Memory;
+  readonly copy?: LogCopy;
+}
+
+/** Which roles keep a copy of the log without being asked: those that everything depends on, and of which there are few. */
+const KEEPS_COPY: ReadonlySet<string> = new Set(['coordinator', 'publisher']);
+
+/** Opens a role's state file and its copy, which is closed by `ports`. Throws `config`, `unavailable`. */
+export async function keepingOf(
+  { kafka, ledger, stateFile, copyFolder }: Pick<RoleSettings, 'kafka' | 'ledger' | 'stateFile' | 'copyFolder'>, ports: AsyncDisposableStack,
+): Promise<Keeping> {
+  const memory = openStateFile(stateFile);
+  const openLogAt: OpenLog = (from) => openLogReader({ kafka, topic: ledger.log, from });
+  if (copyFolder === undefined) return { openLog: openLogAt, memory };
+  const copy = ports.adopt(await openCopy(copyFolder, pinnedOf(ledger)), (port) => port.close());
+  return { openLog: openLogAt, memory, copy };
 }
 
 /**

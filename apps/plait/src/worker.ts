@@ -4,7 +4,7 @@ import { joinWorkerGroup, openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
 import { Worker } from '@plait/roles';
 import { observer } from './log.ts';
-import { bootstrapOption, ledgerOption, logLevelOption } from './options.ts';
+import { bootstrapOption, copyOption, ledgerOption, logLevelOption, stateOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
 import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
 
@@ -27,6 +27,8 @@ export function workerCommand(): Command {
     .addOption(bootstrapOption())
     .addOption(ledgerOption())
     .option('--key <file>', 'worker key (default: keys/worker.key in the ledger\'s folder)')
+    .addOption(stateOption())
+    .addOption(copyOption())
     .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: RoleOptions) => {
@@ -39,12 +41,12 @@ export function workerCommand(): Command {
 export async function runWorker(settings: RoleSettings): Promise<void> {
   const { kafka, ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
+  const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
   const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
   const membership = ports.adopt(joinWorkerGroup({ kafka, groupId: workerGroupId(ledger) }), (port) => port.leave());
   const observe = observer(settings.log);
   const worker = new Worker({
-    ...pinnedOf(ledger), log: reader, key, appender, source, membership, clock: systemClock, observe,
+    ...pinnedOf(ledger), ...keeping, log: reader, key, appender, source, membership, clock: systemClock, observe,
   });
   const watch = configurationWatch(settings, 'worker');
   const role = {

@@ -96,6 +96,11 @@ export class Coordinator {
     else await this.#standBy(state);
   }
 
+  /** For a stop in good order, after the last step: what was folded is remembered. Throws as the memory and the copy. */
+  async drain(): Promise<void> {
+    await this.#follower.remember();
+  }
+
   #waitMs(): number {
     const toCut = (this.state?.pending ?? 0) > 0 || this.#snapshots.due;
     const busy = this.leading && this.#block === undefined && toCut;
@@ -188,6 +193,7 @@ export class Coordinator {
     if (!this.#takeover.mayClaim(state, held)) return;
     // Reading to an end sampled now, so that nobody claims over what it has merely not read.
     if (!(await this.#follower.readToEnd())) return;
+    await this.#follower.vouch();
     await this.#claimLead(state, held ? 'lease' : 'stall');
   }
 
@@ -214,6 +220,8 @@ export class Coordinator {
 
   /** An append whose outcome is settled by reading, whatever the answer says. */
   async #send(bytes: Uint8Array): Promise<void> {
+    // The log may have been rolled back since it was last looked at. Not sent is as good as lost: it is sent again.
+    if (!this.#follower.confirmed) return;
     try {
       await this.#options.appender.append(bytes);
     } catch (error) {

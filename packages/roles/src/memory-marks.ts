@@ -25,8 +25,8 @@ export type Found = 'same' | 'other' | 'deleted';
 export async function findMark(openLog: OpenLog, { position, message }: Mark): Promise<Found> {
   const log = await openLog(position);
   try {
-    const end = await log.end();
-    while (log.position() <= position && position < end) {
+    if ((await log.end()) <= position) return 'other';
+    while (log.position() <= position) {
       const [first] = await log.poll({ maxWaitMs: IDLE_WAIT_MS });
       if (first !== undefined) return first.position === position && markOf(first).message === message ? 'same' : 'other';
     }

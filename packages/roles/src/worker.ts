@@ -102,6 +102,7 @@ export class Worker {
       // Blocks make room for reports.
       await this.#follower.poll(0).catch(ignoreOutage);
     }
+    await this.#follower.remember().catch(ignoreOutage);
     return !this.#isReporting;
   }
 
@@ -144,12 +145,17 @@ export class Worker {
     }
   }
 
+  /** Without a key in force it takes no part: it would only keep partitions from those who may report them. */
   async #subscribe(state: LedgerState): Promise<void> {
-    const { sources } = state.configuration.body;
-    const wanted = sources.join(' ');
+    const topics = this.#mayReport(state) ? state.configuration.body.sources : [];
+    const wanted = topics.join(' ');
     if (wanted === this.#subscribed) return;
-    await this.#options.membership.subscribe(sources);
+    await this.#options.membership.subscribe(topics);
     this.#subscribed = wanted;
+  }
+
+  #mayReport({ configuration }: LedgerState): boolean {
+    return configuration.body.workerKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey);
   }
 
   #followAssignment(state: LedgerState): void {
@@ -290,7 +296,9 @@ export class Worker {
   #report(state: LedgerState): void {
     const nowMs = this.#options.clock.nowMs();
     if (this.#sending !== undefined || this.#reports.waitMs(nowMs) > 0 || nowMs < this.#restUntilMs) return;
-    if (!state.configuration.body.workerKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey)) return;
+    // The log may have been rolled back since it was last looked at.
+    if (!this.#follower.confirmed) return;
+    if (!this.#mayReport(state)) return;
     const bytes = this.#again ?? this.#nextReport(state, nowMs);
     if (bytes === undefined) return;
     this.#reports.passed(nowMs);
