@@ -206,7 +206,7 @@ export interface Assignment {
  * both hold a partition, for ever, harm nothing, since the fold takes the first valid extension of a chain.
  */
 export interface Membership {
-  /** Shares the partitions of exactly these topics; joins the group at the first call. Throws `unavailable`, `config`. */
+  /** Shares the partitions of exactly these topics; joins the group at the first call, and is in none while there are no topics. Throws `unavailable`, `config`. */
   subscribe(topics: readonly string[]): Promise<void>;
 
   /**
