@@ -133,10 +133,14 @@ class Parser {
 
   #plain(node: unknown, path: string, line: number): Plain {
     const value = this.#resolved(node);
-    if (isSeq(value)) return value.items.map((each) => this.#plain(each, path, line));
+    // No option takes a list of lists; with aliases one could hold itself.
+    return isSeq(value) ? value.items.map((each) => this.#scalar(this.#resolved(each), `an item of ${path}`, line)) : this.#scalar(value, path, line);
+  }
+
+  #scalar(value: unknown, path: string, line: number): Plain {
     if (isScalar(value)) return value.value as Plain;
     if (value === null) return null;
-    throw this.#wrong(line, `${path} is a map, wanted a value`);
+    throw this.#wrong(line, `${path} is a ${isSeq(value) ? 'list' : 'map'}, wanted a value`);
   }
 
   #resolved(node: unknown): unknown {
