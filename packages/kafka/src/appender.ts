@@ -3,7 +3,7 @@ import { PlaitError } from '@plait/core';
 import type { LogAppender } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { isRefusal, isSurelyNotAppended, readError, reason } from './errors.ts';
+import { isRefusal, isSurelyNotAppended, KAFKA, readError, reason } from './errors.ts';
 import { connectWire, type Wire } from './wire.ts';
 
 /** Which log is appended to, and how long an append may take. */
@@ -93,6 +93,7 @@ class KafkaLogAppender implements LogAppender {
   }
 
   #refused(code: number, bytes: number): PlaitError {
+    if (code === KAFKA.topicAuthorizationFailed) return this.#wire.refused('Write', this.#topic, code);
     if (isRefusal(code)) return new PlaitError('config', `the log ${this.#topic} refuses a message of ${bytes} bytes: Kafka's error ${code}`);
     return new PlaitError(isSurelyNotAppended(code) ? 'unavailable' : 'unknown', `append to ${this.#topic}: Kafka's error ${code}`);
   }
@@ -100,9 +101,11 @@ class KafkaLogAppender implements LogAppender {
 
 /**
  * Connects. Throws `unavailable` with the addresses within about 5 s when no broker answers, `config` when this client
- * is refused. `append` ends within `timeoutMs`; two at a time are an Error. Messages are not compressed.
+ * is refused or may not write to the topic. `append` ends within `timeoutMs`; two at a time are an Error. Messages are not
+ * compressed.
  */
 export async function openLogAppender(options: LogAppenderOptions): Promise<LogAppender> {
-  const wire = await connectWire(options.kafka);
+  const { kafka, topic } = options;
+  const wire = await connectWire(kafka, (connected) => connected.mayAll(['Write'], [topic]));
   return new KafkaLogAppender(wire, options);
 }

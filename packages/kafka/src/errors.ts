@@ -51,15 +51,35 @@ export function reason(error: unknown): string {
 const REFUSED = ['KafkaJSSASLAuthenticationError', 'KafkaJSUnsupportedSaslMechanismError', 'KafkaJSServerDoesNotSupportApiKey'];
 const REFUSED_TYPES = [
   'TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'SASL_AUTHENTICATION_FAILED',
-  'INVALID_TOPIC_EXCEPTION', 'INVALID_GROUP_ID', 'INVALID_SESSION_TIMEOUT', 'INCONSISTENT_GROUP_PROTOCOL',
+  'ILLEGAL_SASL_STATE', 'UNSUPPORTED_SASL_MECHANISM', 'INVALID_TOPIC_EXCEPTION', 'INVALID_GROUP_ID', 'INVALID_SESSION_TIMEOUT',
+  'INCONSISTENT_GROUP_PROTOCOL',
 ];
+/** Node's codes for a certificate, or a whole connection, that TLS does not take. */
+const TLS_CODES = /^(ERR_SSL_|ERR_TLS_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+
+/** True if TLS failed for a reason that more tries do not help against. kafkajs hands Node's code on. */
+export function isTlsFailure(error: unknown): error is Error & { readonly code: string } {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && TLS_CODES.test(error.code);
+}
 
 /** True if kafkajs' error, or what it was caused by, says that this client is not allowed or not able to do it, ever. */
 export function isRefused(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
-    if (REFUSED.includes(e.name) || ('type' in e && REFUSED_TYPES.includes(String(e.type)))) return true;
+    if (REFUSED.includes(e.name) || isTlsFailure(e) || ('type' in e && REFUSED_TYPES.includes(String(e.type)))) return true;
+    if (e instanceof PlaitError && e.code === 'config') return true;
+    if ('errors' in e && Array.isArray(e.errors) && e.errors.some(isRefused)) return true;
   }
   return false;
+}
+
+/** The type of Kafka's error that kafkajs' error was caused by, if it is an authorization that failed. */
+export function deniedType(error: unknown): string | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if ('type' in e && typeof e.type === 'string' && e.type.endsWith('_AUTHORIZATION_FAILED')) return e.type;
+    const [first]: unknown[] = 'errors' in e && Array.isArray(e.errors) ? e.errors : [];
+    if (first !== undefined) return deniedType(first);
+  }
+  return undefined;
 }
 
 /** What a request without effects (a read, a lookup) throws: `config` when refused, else `unavailable`. A PlaitError stays. */

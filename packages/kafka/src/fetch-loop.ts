@@ -274,7 +274,7 @@ export class FetchLoop {
     if (errorCode === KAFKA.offsetOutOfRange) {
       void this.#tell(source, node, (held) => outOfRange(offset, held));
     } else if (isRefusal(errorCode)) {
-      this.#fail(source, new PlaitError('config', `reading ${source.topic} is refused: Kafka's error ${errorCode}; see the broker's ACLs`));
+      this.#fail(source, this.#wire.refused('Read', source.topic, errorCode));
     } else if (errorCode === KAFKA.corruptMessage) {
       this.#fail(source, undecodable(source, offset, 'the broker finds it corrupt'));
     } else if (errorCode !== 0) {
@@ -369,7 +369,7 @@ export class FetchLoop {
         const leader = found?.partitions.find(({ partition }) => partition === source.partition)?.leader;
         if (source.generation === -1) continue;
         if (found !== undefined && isRefusal(found.errorCode)) {
-          this.#fail(source, new PlaitError('config', `topic ${source.topic} is refused: Kafka's error ${found.errorCode}`));
+          this.#fail(source, this.#wire.refused('Read', source.topic, found.errorCode));
         } else if (leader === undefined) this.#lose(source);
         else {
           source.node = leader;

@@ -54,6 +54,15 @@ declare module 'kafkajs/src/protocol/decoder.js' {
   export default Decoder;
 }
 
+declare module 'kafkajs/src/protocol/encoder.js' {
+  class Encoder {
+    writeInt32(value: number): this;
+    writeString(value: string): this;
+    writeBoolean(value: boolean): this;
+  }
+  export default Encoder;
+}
+
 declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {
   import type Decoder from 'kafkajs/src/protocol/decoder.js';
   import type { BatchContext, PatchedRecord } from 'kafkajs-internal-types';

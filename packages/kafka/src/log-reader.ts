@@ -146,7 +146,7 @@ class KafkaLogReader implements LogReader {
 
   async #lookUpLeader(): Promise<number> {
     const [topic] = await this.#wire.metadata([this.#log.topic]);
-    if (topic?.errorCode === KAFKA.topicAuthorizationFailed) throw new PlaitError('config', `reading ${topic.topic} is not allowed`);
+    if (topic?.errorCode === KAFKA.topicAuthorizationFailed) throw this.#wire.refused('Read', topic.topic, topic.errorCode);
     const leader = topic?.partitions.find(({ partition }) => partition === 0)?.leader;
     if (leader === undefined) throw new PlaitError('unavailable', `the log ${this.#log.topic} has no leader (Kafka's error ${topic?.errorCode})`);
     return leader;

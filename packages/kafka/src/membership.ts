@@ -11,7 +11,9 @@ import type { Assignment, Membership } from '@plait/roles';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { isRefused, readError } from './errors.ts';
+import { deniedType, isRefused, readError } from './errors.ts';
+import { denied } from './refusal.ts';
+import { connectWire } from './wire.ts';
 
 /** Which group a worker joins. */
 export interface WorkerGroupOptions {
@@ -42,6 +44,8 @@ class WorkerGroup implements Membership {
   #consumer: Consumer | undefined;
   #assignment: Assignment = { version: 0, partitions: [] };
   #left = false;
+  /** Starts and stops so far. */
+  #starts = 0;
   #restart: NodeJS.Timeout | undefined;
   #refusal: PlaitError | undefined;
 
@@ -71,6 +75,10 @@ class WorkerGroup implements Membership {
 
   async #start(): Promise<void> {
     if (this.#topics.length === 0 || this.#left) return;
+    const start = ++this.#starts;
+    await this.#mayRead();
+    // Meanwhile it may have been stopped, or started for other topics.
+    if (start !== this.#starts) return;
     const consumer = this.#makeConsumer();
     this.#consumer = consumer;
     try {
@@ -80,10 +88,22 @@ class WorkerGroup implements Membership {
     } catch (error) {
       if (this.#consumer === consumer) this.#consumer = undefined;
       consumer.disconnect().catch(() => undefined);
-      throw readError(error, `join group ${this.#options.groupId} for ${this.#topics.join(', ')}`);
+      throw this.#failure(error);
     }
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
     consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+  }
+
+  /** kafkajs does not say which topic is refused. */
+  async #mayRead(): Promise<void> {
+    const wire = await connectWire(this.#options.kafka, (connected) => connected.mayAll(['Read'], this.#topics));
+    wire.close();
+  }
+
+  #failure(error: unknown): PlaitError {
+    const { kafka, groupId } = this.#options;
+    if (deniedType(error) === 'GROUP_AUTHORIZATION_FAILED') return denied(kafka, { operation: 'Read', kind: 'group', name: groupId });
+    return readError(error, `join group ${groupId} for ${this.#topics.join(', ')}`);
   }
 
   #makeConsumer(): Consumer {
@@ -119,7 +139,8 @@ class WorkerGroup implements Membership {
     if (this.#consumer !== consumer || this.#left) return;
     this.#assign(consumer, []);
     this.#consumer = undefined;
-    if (isRefused(error)) this.#refusal = readError(error, `group ${this.#options.groupId}`);
+    // Which topic is refused comes out at the restart.
+    if (isRefused(error) && deniedType(error) !== 'TOPIC_AUTHORIZATION_FAILED') this.#refusal = this.#failure(error);
     clearTimeout(this.#restart);
     this.#restart = setTimeout(() => {
       this.#start().catch((failure: unknown) => this.#restartFailed(failure));
@@ -138,6 +159,7 @@ class WorkerGroup implements Membership {
   /** Leaves the group, so that the others need not wait for the session's end; gives up after a while. Never rejects. */
   async #stop(): Promise<void> {
     clearTimeout(this.#restart);
+    this.#starts += 1;
     const consumer = this.#consumer;
     if (consumer === undefined) return;
     this.#assign(consumer, []);

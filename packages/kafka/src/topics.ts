@@ -6,11 +6,14 @@ import type { Offset } from '@plait/core';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { isRefusal, KAFKA, readError } from './errors.ts';
+import { deniedType, isRefusal, KAFKA, readError } from './errors.ts';
+import { denied } from './refusal.ts';
+import type { Operation } from './refusal.ts';
 import { Wire } from './wire.ts';
 import type { TopicMetadata } from './wire.ts';
 
 const ADMIN_DEADLINE_MS = 10_000;
+const ADMIN_REST_MS = 200;
 /** Beside a message, what its batch header and record framing take of `max.message.bytes`, rounded up. */
 const FRAMING_BYTES = 512;
 
@@ -33,29 +36,40 @@ async function withWire<T>(kafka: KafkaOptions, use: (wire: Wire) => Promise<T>)
   }
 }
 
+/**
+ * What `use` gives of an admin. Again with a new one while it throws `unavailable`, within a deadline: kafkajs gives up as
+ * soon as the one broker that it takes for the controller does not answer. So `use` may run more than once.
+ */
 async function withAdmin<T>(kafka: KafkaOptions, doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = createKafka(kafka).admin();
-  const all = async (): Promise<T> => {
-    await admin.connect();
-    return await use(admin);
-  };
-  try {
-    return await withDeadline(all(), { ms: ADMIN_DEADLINE_MS, doing });
-  } catch (error) {
-    throw readError(error, doing);
-  } finally {
-    admin.disconnect().catch(() => undefined);
+  const deadlineMs = performance.now() + ADMIN_DEADLINE_MS;
+  for (;;) {
+    const admin = createKafka(kafka).admin();
+    const all = async (): Promise<T> => {
+      await admin.connect();
+      return await use(admin);
+    };
+    try {
+      return await withDeadline(all(), { ms: deadlineMs - performance.now(), doing });
+    } catch (error) {
+      const failure = readError(error, doing);
+      if (failure.code !== 'unavailable' || performance.now() + ADMIN_REST_MS >= deadlineMs) throw failure;
+    } finally {
+      admin.disconnect().catch(() => undefined);
+    }
+    await new Promise((resolve) => setTimeout(resolve, ADMIN_REST_MS));
   }
 }
 
-async function describe(kafka: KafkaOptions, topics: readonly string[]): Promise<readonly TopicMetadata[]> {
+/** The topics, after a look whether we have these rights on all of them. Throws `config`, `unavailable`. */
+async function describe(kafka: KafkaOptions, topics: readonly string[], operations: readonly Operation[]): Promise<readonly TopicMetadata[]> {
   return await withWire(kafka, async (wire) => {
+    await wire.mayAll(operations, topics);
     const found = await wire.metadata(topics).catch((error: unknown) => {
       throw readError(error, `topics ${topics.join(', ')}`);
     });
     for (const { topic, errorCode } of found) {
       if (errorCode === KAFKA.unknownTopicOrPartition) throw new PlaitError('config', `topic ${topic} does not exist; create it first`);
-      if (isRefusal(errorCode)) throw new PlaitError('config', `topic ${topic} is refused: Kafka's error ${errorCode}; see the broker's ACLs`);
+      if (isRefusal(errorCode)) throw wire.refused('Describe', topic, errorCode);
       if (errorCode !== 0) throw new PlaitError('unavailable', `topic ${topic}: Kafka's error ${errorCode}`);
     }
     return found;
@@ -97,7 +111,7 @@ export async function checkLogTopic(options: {
   readonly messageBytesMax: number;
 }): Promise<readonly string[]> {
   const { kafka, topic } = options;
-  const [found] = await describe(kafka, [topic]);
+  const [found] = await describe(kafka, [topic], ['DescribeConfigs']);
   const partitions = found?.partitions ?? [];
   if (partitions.length !== 1) {
     const next = 'A topic cannot lose partitions: make another one for the log';
@@ -139,16 +153,29 @@ export async function createLogTopic(options: {
   readonly messageBytesMax: number;
   readonly replicationFactor?: number;
 }): Promise<boolean> {
-  const { topic, replicationFactor = -1, messageBytesMax } = options;
+  const { kafka, topic, replicationFactor = -1, messageBytesMax } = options;
   const settings = {
     ...LOG_SETTINGS,
     'max.message.bytes': `${messageBytesMax + FRAMING_BYTES}`,
     ...(replicationFactor >= 3 ? { 'min.insync.replicas': '2' } : {}),
   };
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-  return await withAdmin(options.kafka, `create topic ${topic}`, async (admin) =>
+  // Who may not create topics may still use one that somebody else created.
+  if (await isThere(kafka, topic)) return false;
+  return await withAdmin(kafka, `create topic ${topic}`, async (admin) =>
     await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1, replicationFactor, configEntries }] }),
-  );
+  ).catch((error: unknown) => {
+    throw deniedType(error) === undefined ? error : denied(kafka, { operation: 'Create', kind: 'topic', name: topic });
+  });
+}
+
+async function isThere(kafka: KafkaOptions, topic: string): Promise<boolean> {
+  return await withWire(kafka, async (wire) => {
+    const [found] = await wire.metadata([topic]).catch((error: unknown) => {
+      throw readError(error, `topic ${topic}`);
+    });
+    return found?.errorCode === 0;
+  });
 }
 
 /** What is known of the sources at start. */
@@ -160,12 +187,15 @@ export interface SourceTopics {
 
 /**
  * Refuses topics that cannot be sources: throws `config` when one does not exist or is compacted (records would vanish
- * out of the middle of segments). Limited retention is a warning. Throws `unavailable`.
+ * out of the middle of segments), or when we may not describe it and its settings, nor, with `toRead`, read it. Limited
+ * retention is a warning. Throws `unavailable`.
  */
-export async function checkSourceTopics(options: { readonly kafka: KafkaOptions; readonly topics: readonly string[] }): Promise<SourceTopics> {
-  const { kafka, topics } = options;
+export async function checkSourceTopics(
+  options: { readonly kafka: KafkaOptions; readonly topics: readonly string[]; readonly toRead?: boolean },
+): Promise<SourceTopics> {
+  const { kafka, topics, toRead = false } = options;
   if (topics.length === 0) return { topics: [], warnings: [] };
-  const found = await describe(kafka, topics);
+  const found = await describe(kafka, topics, [toRead ? 'Read' : 'Describe', 'DescribeConfigs']);
   const settings = await settingsOf(kafka, topics);
   const warnings: string[] = [];
   for (const topic of topics) {
@@ -193,7 +223,7 @@ export interface PartitionOffsets {
 /** Asks for every partition of a topic, in order of their numbers. Throws `config` if there is no such topic, `unavailable`. */
 export async function topicOffsets(options: { readonly kafka: KafkaOptions; readonly topic: string }): Promise<readonly PartitionOffsets[]> {
   const { kafka, topic } = options;
-  const [found] = await describe(kafka, [topic]);
+  const [found] = await describe(kafka, [topic], ['Describe']);
   return await withWire(kafka, async (wire) => {
     // This wire has to learn the brokers' addresses too.
     await wire.metadata([topic]);

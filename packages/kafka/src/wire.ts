@@ -4,11 +4,14 @@ import type { TopicPartition } from '@plait/core';
 import { createBroker } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { readError, reason } from './errors.ts';
+import { isRefused, KAFKA, readError } from './errors.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
 import type { FetchedPartition } from './fetch-response.ts';
 import { apiKeys, protocol } from './internals.ts';
 import type { Broker, FetchArgs, MetadataAnswer, ProtocolRequest } from './internals.ts';
+import { denied, whyNotConnected } from './refusal.ts';
+import type { Operation } from './refusal.ts';
+import { lacks, rightsRequest } from './rights.ts';
 
 const { requests } = protocol;
 
@@ -56,11 +59,12 @@ function asDecoded<T>(request: ProtocolRequest<T>): ProtocolRequest<T> {
   };
 }
 
-/** A wire that some broker has answered on. Throws as `Wire.connect`, and leaves nothing open then. */
-export async function connectWire(options: KafkaOptions): Promise<Wire> {
+/** A wire that some broker has answered on, and that `check` is content with. Throws as `Wire.connect`, and leaves nothing open then. */
+export async function connectWire(options: KafkaOptions, check: (wire: Wire) => Promise<void> = async () => undefined): Promise<Wire> {
   const wire = new Wire(options);
   try {
     await wire.connect();
+    await check(wire);
   } catch (error) {
     wire.close();
     throw error;
@@ -90,9 +94,31 @@ export class Wire {
   async connect(): Promise<void> {
     const addresses = this.#options.brokers.join(', ');
     try {
-      await withDeadline(this.#anyBroker(async () => undefined), { ms: LOOKUP_DEADLINE_MS, doing: 'connect' });
+      // A broker answers to anybody which requests it knows: only another one shows that it takes us.
+      await withDeadline(this.#anyBroker((broker) => broker.connectionPool.send(rightsRequest([]))), { ms: LOOKUP_DEADLINE_MS, doing: 'connect' });
     } catch (error) {
-      throw readError(error, `no Kafka broker answers at ${addresses}`);
+      throw readError(error, isRefused(error) ? 'Kafka' : `no Kafka broker answers at ${addresses}`);
+    }
+  }
+
+  /** What to throw when the cluster refuses `operation` on a topic: `config`, with the right that is missing if that is why. */
+  refused(operation: Operation, topic: string, errorCode: number): PlaitError {
+    if (errorCode === KAFKA.topicAuthorizationFailed) return denied(this.#options, { operation, kind: 'topic', name: topic });
+    return new PlaitError('config', `topic ${topic} is refused: Kafka's error ${errorCode}`);
+  }
+
+  /**
+   * Throws `config` that names the first of these rights on these topics that we lack. Nothing if the cluster does not tell.
+   * Throws `unavailable`.
+   */
+  async mayAll(operations: readonly Operation[], topics: readonly string[]): Promise<void> {
+    const ask = withDeadline(this.#anyBroker((broker) => broker.connectionPool.send(rightsRequest(topics))), { ms: LOOKUP_DEADLINE_MS, doing: 'rights' });
+    const answer = await ask.catch((error: unknown) => {
+      throw readError(error, `rights on ${topics.join(', ')}`);
+    });
+    for (const found of answer) {
+      const missing = operations.find((operation) => lacks(found, operation));
+      if (missing !== undefined) throw this.refused(missing, found.topic, KAFKA.topicAuthorizationFailed);
     }
   }
 
@@ -241,8 +267,9 @@ export class Wire {
         return await this.#on(key, address, ask);
       } catch (error) {
         if (error instanceof PlaitError && error.code === 'config') throw error;
-        last = error;
-        failures.push(`${address}: ${reason(error)}`);
+        // A refusal says more than that another broker is away.
+        if (!isRefused(last)) last = error;
+        failures.push(whyNotConnected(this.#options, address, error));
       }
     }
     throw new Error(failures.join('; '), { cause: last });
