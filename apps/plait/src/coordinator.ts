@@ -64,7 +64,7 @@ export async function runCoordinator(settings: RoleSettings & { readonly redis: 
   const role = {
     step: async (): Promise<void> => {
       await coordinator.step();
-      await watch(coordinator.state);
+      if (coordinator.caughtUp) await watch(coordinator.state);
     },
   };
   await runTogether([keeper, role], { clock: systemClock, signal, observe });

@@ -7,7 +7,7 @@ import { openLedger, type LedgerFile } from '@plait/ledger';
 import { runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from './exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
-import { makeLog, type Log } from './log.ts';
+import { makeLog, observer, type Log } from './log.ts';
 import { kafkaOptions, type CommonOptions } from './options.ts';
 
 /** Randomness for the roles. */
@@ -107,17 +107,18 @@ export async function keepingOf(
 
 /**
  * Looks at each configuration that comes into force: the sources' settings (throws `config` when one is compacted), and
- * whether the role's key is in it (a warning: without that the role does nothing).
+ * whether the role's key is in it (an alarm: without that the role does nothing).
  */
 export function configurationWatch({ kafka, key, log }: RoleSettings, role: 'worker' | 'coordinator'): (state: LedgerState | undefined) => Promise<void> {
+  const observe = observer(log);
   let seen = '';
   return async (state) => {
     if (state === undefined || state.configuration.hash === seen) return;
     const { body, hash, version } = state.configuration;
     const keys = role === 'worker' ? body.workerKeys : body.coordinatorKeys;
     if (!keys.some(({ vkey }) => vkey === key.verifier.vkey)) {
-      log.warn({ event: 'key-not-in-force', key: key.name, version: String(version) }, `the key ${key.verifier.vkey} is no ${role} key of ` +
-        `configuration ${version}: this ${role} does nothing until a configuration names it`);
+      observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${role} key of configuration ` +
+        `${version}: this ${role} does nothing until a configuration names it` });
     }
     const { warnings } = await checkSourceTopics({ kafka, topics: body.sources });
     for (const warning of warnings) log.warn({ event: 'setting' }, warning);

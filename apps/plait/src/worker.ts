@@ -52,7 +52,7 @@ export async function runWorker(settings: RoleSettings): Promise<void> {
   const role = {
     step: async (): Promise<void> => {
       await worker.step();
-      await watch(worker.state);
+      if (worker.caughtUp) await watch(worker.state);
     },
   };
   await runTogether([role], { clock: systemClock, signal, observe });

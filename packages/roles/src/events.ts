@@ -5,13 +5,14 @@ import type { Height, LogPosition, Offset, Outcome, TopicPartition } from '@plai
  * What needs a person. docs/OPERATING.md has an entry for each: what it means, what to look at, and the command that ends it.
  *
  * - `equivocation`: two signed segments over one range differ.
+ * - `key-not-in-force`: the configuration does not name the role's key; the role does nothing.
  * - `log-start`: the log's beginning was deleted, as far as what is remembered of it.
  * - `record-unreadable`: a record cannot be decoded or hashed; its partition stops.
  * - `rolled-back`: the log is older than, or differs from, what is remembered of it; the role stops.
  * - `source-expired`: records expired before a worker hashed them; their partition stops.
  * - `source-regressed`: a partition is not what was hashed of it (truncated, made anew, restored); it stops.
  */
-export type AlarmName = 'equivocation' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed';
+export type AlarmName = 'equivocation' | 'key-not-in-force' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed';
 
 /** One thing that a role tells. */
 export type RoleEvent =

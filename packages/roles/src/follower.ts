@@ -74,6 +74,11 @@ export class Follower {
     return this.#unfolded[0]?.position ?? this.#options.log.position();
   }
 
+  /** Whether {@link catchUp} has come to its end: only then the newest configuration is known. */
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
   /**
    * A `split-view` error while a checkpoint that contradicts the fold was read whose key is still in force: coordinators
    * and publishers stop then. A configuration that replaces the key ends it. Of several the first counts.

@@ -65,6 +65,11 @@ export class Worker {
     this.#reports = new Throttle(this.#times.cutIntervalMs);
   }
 
+  /** Whether the log was read to an end sampled after the start; until then {@link state} is an older one. */
+  get caughtUp(): boolean {
+    return this.#follower.caughtUp;
+  }
+
   /** The fold of what this worker has read; undefined before genesis. */
   get state(): LedgerState | undefined {
     return this.#follower.state;
