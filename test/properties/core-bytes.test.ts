@@ -4,8 +4,8 @@ import {
   minimalPayload, parseBlock, proveConsistency, proveInclusion, treeRoot, utf8Encode, verifyChunk, verifyConsistency, verifyInclusion,
   type Payload, type Snapshot,
 } from '@plait/core';
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from './fast-check.ts';
 import { anyBytes, holds, hostileBytes, taken } from './hostile.ts';
 import { sampleMessages } from './samples.ts';
 

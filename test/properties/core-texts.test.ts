@@ -5,8 +5,8 @@ import {
   parseConfigurationStub, parseCount, parseGenesis, parseGenesisStub, parseHash, parseMessage, parseNote, parseOrigin, parseReport, parseSegment,
   parseSignerKey, parseSnapshot, parseTopic, parseUint63, parseVerifierKey, parseVerifierKeyForm, utf8Decode, utf8Encode, type Message,
 } from '@plait/core';
-import * as fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
+import { fc } from './fast-check.ts';
 import { anyBytes, anyText, describeParser, holds, hostileBytes, hostileTexts, taken } from './hostile.ts';
 import { sampleMessages, sampleStates, stateText, type Sample } from './samples.ts';
 

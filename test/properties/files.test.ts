@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { height, logPosition, makeSignerKey, messageHash, signNote, utf8Decode } from '@plait/core';
 import { formatLedgerFile, parseLedgerFile } from '@plait/ledger';
 import { Command, InvalidArgumentError } from 'commander';
-import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCommandConfig } from '../../apps/plait/src/command-config.ts';
 import { parseConfigFile } from '../../apps/plait/src/config-file.ts';
@@ -19,6 +18,7 @@ import { readSigned } from '../../apps/plait/src/signing.ts';
 import { appendRecord, copyHead, readRecords } from '../../packages/disk/src/copy-format.ts';
 import { formatStateFile, parseStateFile } from '../../packages/disk/src/state-file.ts';
 import { addressOf, endpointsOf } from '../../packages/redis/src/place.ts';
+import { fc } from './fast-check.ts';
 import { anyBytes, anyText, describeParser, holds, holdsAsync, hostileBytes, hostileTexts, ofCode, taken, takenAsync } from './hostile.ts';
 
 const key = makeSignerKey('example.org/orders/ledger', new Uint8Array(32).fill(9));

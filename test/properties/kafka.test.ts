@@ -3,13 +3,13 @@
  * it into `invalid` (or give a connection up). Payloads are in core-bytes.test.ts.
  */
 import { encodePayload, type Offset } from '@plait/core';
-import * as fc from 'fast-check';
 import kafkajs from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { registerCodecs } from '../../packages/kafka/src/codecs.ts';
 import { decodeFetchResponse } from '../../packages/kafka/src/fetch-response.ts';
 import { decodeRecordSet, extentOf } from '../../packages/kafka/src/record-sets.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
+import { fc } from './fast-check.ts';
 import { anyBytes, holdsAsync, hostileBytes, takenAsync } from './hostile.ts';
 
 registerCodecs();

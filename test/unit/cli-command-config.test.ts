@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isPlaitError } from '@plait/core';
 import { parseJaas } from '../../apps/plait/src/command-config-jaas.ts';
 import { parseProperties, readCommandConfig, type CommandConfig } from '../../apps/plait/src/command-config.ts';
 import { redisPlace } from '../../apps/plait/src/config-redis.ts';
+import { fc } from '../properties/fast-check.ts';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 const KEY = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIC\n-----END ENCRYPTED PRIVATE KEY-----\n';

@@ -1,7 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as fc from 'fast-check';
 import { Command, Option } from 'commander';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isPlaitError } from '@plait/core';
@@ -11,6 +10,7 @@ import { schemaOf } from '../../apps/plait/src/config-keys.ts';
 import { hasPassword, withoutCredentials } from '../../apps/plait/src/config-secrets.ts';
 import { didYouMean } from '../../apps/plait/src/config-suggest.ts';
 import { bootstrapOption, countArgument, ledgerOption, redisOption } from '../../apps/plait/src/options.ts';
+import { fc } from '../properties/fast-check.ts';
 
 let folder: string;
 let seen: Record<string, unknown>;

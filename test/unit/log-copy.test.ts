@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { isPlaitError, logPosition, makeSignerKey } from '@plait/core';
 import { appendRecord, copyHead, openCopy, readCopies, readRecords, type CopyOwner } from '@plait/disk';
 import type { LogCopy, LogMessage } from '@plait/roles';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fc } from '../properties/fast-check.ts';
 
 const owner: CopyOwner = { origin: 'example.com/orders', ledgerKey: makeSignerKey('example.com/orders/ledger', new Uint8Array(32).fill(7)).verifier };
 const message = (position: bigint, text = `message ${position}`): LogMessage => ({ position: logPosition(position), value: new TextEncoder().encode(text) });

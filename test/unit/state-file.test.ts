@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { hashToText, height, isPlaitError, logPosition, sha256, type Hash } from '@plait/core';
 import { formatStateFile, openStateFile, parseStateFile } from '@plait/disk';
 import type { Remembered } from '@plait/roles';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fc } from '../properties/fast-check.ts';
 
 const hash = (text: string): Hash => hashToText(sha256(new TextEncoder().encode(text)));
 const mark = (position: bigint) => ({ position: logPosition(position), message: hash(`message ${position}`) });

@@ -4,8 +4,8 @@ import {
   offset, parseMessage, parseSnapshot, sealBlock, signNote, stateAt, utf8Decode, utf8Encode, verifyChunk,
 } from '@plait/core';
 import type { FoldState, Genesis, LedgerState, Snapshot, StateCommitment } from '@plait/core';
-import * as fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
+import { fc } from '../properties/fast-check.ts';
 import { alice, BODY, keyOf, ledgerKey, Log, noteOf, ORIGIN, OTHER, worker1 } from './histories/builder.ts';
 
 const pinned = { origin: ORIGIN, ledgerKey: ledgerKey.verifier };
