@@ -64,11 +64,11 @@ export class LedgerHarness implements AsyncDisposable {
     this.partitions = made.partitions;
   }
 
-  /** Starts one role. Its log is in a file of its own. */
-  start(command: Role['command'], env: NodeJS.ProcessEnv = {}): Role {
+  /** Starts one role, with more arguments if given. Its log is in a file of its own. */
+  start(command: Role['command'], env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Role {
     const lines: LogLine[] = [];
     const role = spawnRole({
-      command, args: ['--ledger', this.folder], env: { ...environment(this.place), ...env },
+      command, args: ['--ledger', this.folder, ...args], env: { ...environment(this.place), ...env },
       logFile: join(this.folder, `${command}-${this.#roles.length}.log`), onLine: (line) => void lines.push(line),
     });
     const known = { ...role, lines };
