@@ -202,7 +202,7 @@ async function startsOf(plan: LedgerPlan, kafka: KafkaOptions): Promise<readonly
 }
 
 /** `attempt`, again while it throws `unavailable` or `unknown`, for a few seconds: a new topic takes a moment to settle. */
-async function settled<T>(attempt: () => Promise<T>): Promise<T> {
+export async function settled<T>(attempt: () => Promise<T>): Promise<T> {
   const deadlineMs = systemClock.nowMs() + SETTLE_MS;
   for (;;) {
     try {

@@ -1,0 +1,176 @@
+/** The log as it will be written anew: every message at its old position, found right by folding it. */
+import { hashToText, logPosition, PlaitError, rangeRoot, type LedgerState, type LogPosition } from '@plait/core';
+import type { CopyFile } from '@plait/disk';
+import { coldStart, Follower, markOf, type Folded, type LogMessage, type LogReader, type Memory, type OpenLog, type Pinned } from '@plait/roles';
+import { agreeingPrefix, copiedMessages, topicMessages, type Pins, type Witness } from './recover-sources.ts';
+
+/** Stands where nothing is known, or where no message was: of an unknown kind, so that every fold ignores it. */
+export const FILLER = new TextEncoder().encode('plait.filler/v1\n');
+
+/** The damaged topic, as far as it can be read. */
+export interface DamagedTopic {
+  readonly openLog: OpenLog;
+  readonly logStart: bigint;
+}
+
+const POLL_MESSAGES = 1_000;
+
+/** Messages out of copies, and out of the damaged topic where no copy has them and it agrees with all copies. */
+export class RecoveredLog {
+  readonly #files: readonly CopyFile[];
+  readonly #topic: DamagedTopic | undefined;
+  /** Below it the topic is right. */
+  readonly prefixEnd: LogPosition;
+  /** Behind the last message. */
+  readonly end: LogPosition;
+
+  private constructor(files: readonly CopyFile[], topic: DamagedTopic | undefined, prefixEnd: LogPosition) {
+    this.#files = files;
+    this.#topic = topic;
+    this.prefixEnd = prefixEnd;
+    this.end = logPosition(files.reduce((end, { last }) => (last >= end ? last + 1n : end), prefixEnd as bigint));
+  }
+
+  /** Reads the topic and compares it. `files` agree with each other and with `pins`. */
+  static async from(files: readonly CopyFile[], pins: Pins, topic: DamagedTopic | undefined): Promise<RecoveredLog> {
+    const prefixEnd = topic === undefined ? logPosition(0n) : await agreeingPrefix(topic.openLog, topic.logStart, { files, pins });
+    return new RecoveredLog(files, topic, prefixEnd);
+  }
+
+  /** From a position on. */
+  async *messages(from: bigint): AsyncGenerator<LogMessage, undefined> {
+    let next = from;
+    for (const file of this.#files) {
+      if (file.last < next) continue;
+      yield* this.#ofTopic(next, file.first);
+      yield* copiedMessages([file], next);
+      next = file.last + 1n;
+    }
+    yield* this.#ofTopic(next, this.prefixEnd);
+  }
+
+  async *#ofTopic(from: bigint, to: bigint): AsyncGenerator<LogMessage, undefined> {
+    const topic = this.#topic;
+    const end = to < this.prefixEnd ? to : this.prefixEnd;
+    const begin = topic !== undefined && from < topic.logStart ? topic.logStart : from;
+    if (topic === undefined || begin >= end) return;
+    for await (const message of topicMessages(topic.openLog, begin)) {
+      if (message.position >= end) return;
+      yield message;
+    }
+  }
+
+  /** The bytes for each position from `from` on, fillers included; a filler, too, for a message that no topic of ours takes. */
+  async *values(from: bigint, bytesMax: number): AsyncGenerator<Uint8Array, undefined> {
+    let next = from;
+    for await (const { position, value } of this.messages(from)) {
+      for (; next < position; next += 1n) yield FILLER;
+      yield value.length > bytesMax ? FILLER : value;
+      next = position + 1n;
+    }
+  }
+
+  /** See `OpenLog`. */
+  readonly open: OpenLog = (from) => Promise.resolve(new RecoveredReader(this, from));
+}
+
+class RecoveredReader implements LogReader {
+  readonly #log: RecoveredLog;
+  readonly #messages: AsyncGenerator<LogMessage, undefined>;
+  #next: LogPosition;
+
+  constructor(log: RecoveredLog, from: LogPosition) {
+    this.#log = log;
+    this.#next = from;
+    this.#messages = log.messages(from);
+  }
+
+  async poll(): Promise<readonly LogMessage[]> {
+    const messages: LogMessage[] = [];
+    while (messages.length < POLL_MESSAGES) {
+      const next = await this.#messages.next();
+      if (next.done === true) {
+        this.#next = this.#log.end;
+        return messages;
+      }
+      messages.push(next.value);
+      this.#next = logPosition(next.value.position + 1n);
+    }
+    return messages;
+  }
+
+  position(): LogPosition {
+    return this.#next;
+  }
+
+  end(): Promise<LogPosition> {
+    return Promise.resolve(this.#log.end);
+  }
+
+  incarnation(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {
+    await this.#messages.return(undefined);
+  }
+}
+
+/**
+ * Folds the log from its genesis, or from a state in it that a checkpoint or a witness confirms, and gives the state at its
+ * end. Throws `config` if it holds neither, and if what some witness remembers is not in it.
+ */
+export async function verifyRecovered(log: RecoveredLog, pinned: Pinned, witnesses: readonly Witness[]): Promise<LedgerState> {
+  const furthest = witnesses.toSorted((a, b) => (a.position < b.position ? -1 : 1)).at(-1);
+  const memory: Memory = { load: () => Promise.resolve(furthest), save: () => Promise.resolve() };
+  const { start } = await coldStart({ ...pinned, openLog: log.open, memory });
+  const unmet = new Unmet(witnesses);
+  const reader = await log.open(logPosition(start === undefined ? 0n : start.position + 1n));
+  const follower = new Follower({ ...pinned, log: reader, ...(start === undefined ? {} : { start }) }, (folded) => unmet.take(folded));
+  while (!(await follower.readToEnd())) continue;
+  await reader.close();
+  const { state } = follower;
+  if (state === undefined) {
+    throw new PlaitError('config', 'neither genesis nor a confirmed state is in the copies or in what is left of the topic: nothing can be ' +
+      'recovered from these. Name more copies with --copy; if there are none, a successor goes on: see "plait init --help", --succeeds');
+  }
+  const [missing] = unmet.list(start, log.end);
+  if (missing === undefined) return state;
+  throw new PlaitError('config', `${missing.path} remembers position ${missing.position} and ${missing.height} blocks, and what is found ends at ` +
+    `position ${log.end - 1n} with ${state.height} blocks: records would get other numbers than were read already. Name the copies that hold the ` +
+    `rest with --copy; or, if that role knew only what the log became after it was rolled back, reset it with "plait recover --forget ${missing.path}"`);
+}
+
+/** Witnesses whose message, header and checkpoint were not met yet. */
+class Unmet {
+  readonly #messages: Set<Witness>;
+  readonly #headers: Set<Witness>;
+  readonly #trees: Set<Witness>;
+
+  constructor(witnesses: readonly Witness[]) {
+    this.#messages = new Set(witnesses);
+    this.#headers = new Set(witnesses.filter(({ header }) => header !== undefined));
+    this.#trees = new Set(witnesses.filter(({ checkpoint }) => checkpoint !== undefined));
+  }
+
+  take({ position, value, outcome, state }: Folded): void {
+    for (const each of this.#messages) {
+      if (each.position === position && each.message === markOf({ position, value }).message) this.#messages.delete(each);
+    }
+    if (outcome.kind !== 'block' || state === undefined) return;
+    for (const each of this.#headers) if (each.height === state.height && each.header === outcome.hash) this.#headers.delete(each);
+    for (const each of this.#trees) {
+      if (each.checkpoint?.size === state.height && each.checkpoint.root === hashToText(rangeRoot(state.history))) this.#trees.delete(each);
+    }
+  }
+
+  /** Those that are left, but for what lies before the fold's beginning, and for messages behind the end that no block took. */
+  list(start: LedgerState | undefined, end: LogPosition): readonly Witness[] {
+    const height = start?.height ?? 0n;
+    return [
+      ...[...this.#messages].filter(({ position }) => position < end && (start === undefined || position > start.position)),
+      ...[...this.#headers].filter((each) => each.height > height),
+      ...[...this.#trees].filter(({ checkpoint }) => (checkpoint?.size ?? 0n) > height),
+    ];
+  }
+}
