@@ -16,8 +16,6 @@ import { dts } from 'rolldown-plugin-dts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LEDGER = join(ROOT, 'packages/ledger');
-/** Whose built files are taken in. */
-const OURS = ['core', 'roles', 'kafka', 'ledger'];
 /** What is taken in because it is patched. */
 const PATCHED = ['kafkajs'];
 /** The types name those of Node; a program has one version of them, its own. */
@@ -90,11 +88,19 @@ async function fill(stage: string): Promise<void> {
 
 /** What our packages take from the registry and is not taken in, each in its one version. */
 async function dependenciesOfOurs(): Promise<Versions> {
-  const manifests = await Promise.all(OURS.map((name) => readManifest(join(ROOT, 'packages', name))));
-  const found = manifests.flatMap(({ dependencies = {} }) => Object.entries(dependencies));
-  const kept = found.filter(([name, version]) => !version.startsWith('workspace:') && !PATCHED.includes(name));
+  const found = (await ours(LEDGER)).flatMap(({ dependencies = {} }) => Object.entries(dependencies));
+  const kept = found.filter(([name, version]) => !isOurs(version) && !PATCHED.includes(name));
   return Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+/** The package in `folder` and all of this workspace that it is made of; some more than once. */
+async function ours(folder: string): Promise<Manifest[]> {
+  const own = await readManifest(folder);
+  const inner = Object.entries(own.dependencies ?? {}).filter(([, version]) => isOurs(version));
+  return [own, ...(await Promise.all(inner.map(([name]) => ours(join(folder, 'node_modules', name))))).flat()];
+}
+
+const isOurs = (version: string): boolean => version.startsWith('workspace:');
 
 /** The one chunk that rolldown makes of `input`. Throws if there is not exactly one: something is loaded on demand. */
 async function bundle(input: InputOptions): Promise<OutputChunk> {
