@@ -81,6 +81,8 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
       return log.warn({ event: 'fenced', epoch: String(event.epoch) }, `no longer leading, or not first to claim, in epoch ${event.epoch}`);
     case 'lease':
       return log.info({ event: 'lease', held: event.held }, event.held ? 'holding the lease' : 'not holding the lease any more');
+    case 'published':
+      return log.debug({ event: 'published', size: String(event.size), hasState: event.hasState }, `signed the checkpoint of size ${event.size}`);
     case 'waiting':
       return log.warn({ event: 'waiting' }, event.why);
     case 'alarm':

@@ -32,6 +32,8 @@ export type RoleEvent =
   | { readonly event: 'leading'; readonly epoch: bigint }
   | { readonly event: 'fenced'; readonly epoch: bigint }
   | { readonly event: 'lease'; readonly held: boolean }
+  /** A checkpoint of `size` headers was signed and sent; `hasState`: it confirms the state of block size − 1. */
+  | { readonly event: 'published'; readonly size: bigint; readonly hasState: boolean }
   | { readonly event: 'waiting'; readonly why: string }
   | { readonly event: 'alarm'; readonly alarm: AlarmName; readonly message: string };
 

@@ -9,4 +9,5 @@ export * from './lease-keeper.ts';
 export * from './loop.ts';
 export * from './coordinator.ts';
 export * from './worker.ts';
+export * from './publisher.ts';
 export * from './reader.ts';

@@ -40,6 +40,8 @@ export interface RoleTimes {
   readonly takeoverMs: number;
   /** A message that was not read back for this long is sent again, same bytes. */
   readonly resendMs: number;
+  /** A publisher signs at most one checkpoint in this time, those of headers with a state left out. */
+  readonly checkpointIntervalMs: number;
   /** A worker that read none of its reports for this long starts again from the chain's end. */
   readonly reportTimeoutMs: number;
   /** How long a worker that stops goes on trying to report what it has hashed. */
@@ -57,6 +59,7 @@ export const DEFAULT_TIMES: RoleTimes = {
   stallMs: 3_000,
   takeoverMs: 1_000,
   resendMs: 1_000,
+  checkpointIntervalMs: 1_000,
   reportTimeoutMs: 5_000,
   drainMs: 3_000,
   beyondEndMs: 10_000,

@@ -27,7 +27,7 @@ import { VirtualClock, virtualRandom } from './virtual-clock.ts';
 
 /** Short times, so that little virtual time holds many turns. */
 const TIMES: RoleTimes = {
-  cutIntervalMs: 20, stallMs: 400, takeoverMs: 100, resendMs: 150, reportTimeoutMs: 600, beyondEndMs: 5_000, drainMs: 500,
+  cutIntervalMs: 20, stallMs: 400, takeoverMs: 100, resendMs: 150, checkpointIntervalMs: 60, reportTimeoutMs: 600, beyondEndMs: 5_000, drainMs: 500,
 };
 const LEASE_TTL_MS = 400;
 const SESSION_TIMEOUT_MS = 500;
