@@ -105,7 +105,7 @@ export class World {
 
 function bound(reader: LogReader): LogReader {
   return {
-    poll: (options) => reader.poll(options), position: () => reader.position(), end: () => reader.end(), close: () => reader.close(),
+    poll: (options) => reader.poll(options), position: () => reader.position(), end: () => reader.end(), close: () => reader.close(), incarnation: () => reader.incarnation(),
   };
 }
 

@@ -8,7 +8,7 @@ import {
 import type { Observe } from './events.ts';
 import { IDLE_WAIT_MS } from './limits.ts';
 import { Past } from './memory.ts';
-import type { Clock, LogCopy, LogMessage, LogReader, Memory, OpenLog } from './ports.ts';
+import type { Clock, LogCopy, LogMessage, LogReader, Memory, OpenLog, Remembered } from './ports.ts';
 
 /** What everybody is given: which ledger, and whose signature its configurations carry. */
 export interface Pinned {
@@ -134,10 +134,11 @@ export class Follower {
 
   /**
    * Before a claim or a signature, after {@link readToEnd}: as {@link remember}, and throws `rolled-back` unless the fold
-   * has come as far as all that is remembered, the largest checkpoint included.
+   * has come as far as all that is remembered, the largest checkpoint included. `checkpoint` is one that is about to be
+   * signed: if it is larger, it is remembered.
    */
-  async vouch(): Promise<void> {
-    if (this.state !== undefined) await this.#past?.vouch(this.state);
+  async vouch(checkpoint?: Remembered['checkpoint']): Promise<void> {
+    if (this.state !== undefined) await this.#past?.vouch(this.state, checkpoint);
   }
 
   #fold(position: LogPosition, value: Uint8Array): void {

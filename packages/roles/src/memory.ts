@@ -212,10 +212,14 @@ export class Past {
 
   /**
    * Before a claim or a signature, when the log was read to its end: saves, and throws `rolled-back` unless `state` has come
-   * as far as everything that is remembered.
+   * as far as everything that is remembered. `checkpoint`, of blocks in `state`, is remembered from now on if it is larger.
    */
-  async vouch(state: LedgerState): Promise<void> {
+  async vouch(state: LedgerState, checkpoint?: Remembered['checkpoint']): Promise<void> {
     if (this.#held !== undefined || (this.#checkpoint?.size ?? 0n) > state.height) throw await this.rolledBack();
+    if (checkpoint !== undefined && checkpoint.size > (this.#checkpoint?.size ?? 0n)) {
+      this.#checkpoint = checkpoint;
+      this.#savedPosition = -1n;
+    }
     await this.save();
   }
 
