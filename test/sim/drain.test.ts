@@ -53,7 +53,8 @@ async function drained(seed: number, options: { readonly faults?: Partial<FaultR
       origin: ORIGIN, ledgerKey: KEYS.ledger.verifier, key: KEYS.worker, log: log.reader(process, logPosition(0n)), appender: log.appender(process),
       source: reader, membership: group.member(process), clock: new VirtualClock(scheduler, process), times: { drainMs: 20_000 },
     });
-    while (handed < HANDED_MIN) await worker.step().catch(ignoreOutage);
+    const isBusy = (): boolean => handed < HANDED_MIN;
+    while (isBusy()) await worker.step().catch(ignoreOutage);
     complete = await worker.drain();
   });
   await scheduler.run({ until: () => complete !== undefined, eventsMax: 20_000 });

@@ -26,7 +26,7 @@ export function configure(program: Command): void {
   for (const { path, command } of commandsOf(program)) {
     const has = (key: string): boolean => command.options.some((option) => keyOf(option) === key);
     const more = [...(has('bootstrap-server') ? [commandConfigOption()] : []), ...(has('redis-url') ? redisTlsOptions() : []), configOption(), profileOption()];
-    for (const option of more) command.addOption(option);
+    for (const option of more) if (!has(keyOf(option))) command.addOption(option);
     nameVariables(path, command);
     for (const { envVar } of command.options) if (envVar !== undefined && process.env[envVar] === '') delete process.env[envVar];
   }
