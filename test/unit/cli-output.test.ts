@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { encodePayload, generation, height, index, offset, seq, type BlockHeader, type Hash, type RecordSegment } from '@plait/core';
+import { encodePayload, generation, height, index, logPosition, offset, seq, type BlockHeader, type Hash, type RecordSegment } from '@plait/core';
 import { entriesOf, type LedgerStatus, type VerifiedSegment } from '@plait/ledger';
 import { entryJson, entryLine, escapeText, showBytes, showTime } from '../../apps/plait/src/output.ts';
 import { ageText, statusJson, statusText } from '../../apps/plait/src/status-text.ts';
@@ -10,6 +10,7 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** What must not reach a terminal: controls, format characters (bidirectional overrides too), unassigned, private, separators. */
 const HOSTILE = /[\p{C}\p{Zl}\p{Zp}]/u;
 
+const POSITION = logPosition(9n);
 const block = { height: height(3n), timeMs: 1_700_000_000_000n } as BlockHeader;
 
 function segmentOf(records: readonly { key: Uint8Array | null; value: Uint8Array | null; headers?: [Uint8Array, Uint8Array | null][]; timestamp?: bigint }[]): VerifiedSegment {
@@ -18,7 +19,7 @@ function segmentOf(records: readonly { key: Uint8Array | null; value: Uint8Array
     firstOffset: offset(7n), nextOffset: offset(7n + 2n * BigInt(records.length)), root: '' as Hash, previous: '' as Hash,
   };
   return {
-    kind: 'records', segment, line: { firstSeq: seq(100n), segment }, block,
+    kind: 'records', segment, line: { firstSeq: seq(100n), segment }, block, position: POSITION,
     records: records.map(({ key, value, headers = [], timestamp = 0n }, i) => ({
       offset: offset(7n + 2n * BigInt(i)), timestamp,
       payload: encodePayload({ key, value, headers: headers.map(([name, content]) => ({ key: name, value: content })) }),
@@ -87,16 +88,28 @@ test('entries of a segment: places, and any range of it', () => {
   }
 });
 
-test('a loss takes one seq, a void entry as many as are wanted of it', () => {
+test('a loss takes one seq, a void or gone entry as many as are wanted of it', () => {
   const { segment, line } = segmentOf([{ key: null, value: null }, { key: null, value: null }, { key: null, value: null }]);
-  const voided: VerifiedSegment = { kind: 'void', segment, line, block };
+  const voided: VerifiedSegment = { kind: 'void', segment, line, block, position: POSITION };
   expect(entriesOf(voided, { fromSeq: 101n })).toMatchObject([{ kind: 'void', seq: 101n, nextSeq: 103n }]);
   expect(entriesOf(voided, { fromSeq: 103n })).toEqual([]);
   expect(entriesOf(voided).map(entryLine)).toEqual(['100…103  orders/2@7…13  VOID: declared unusable by configuration']);
   const lossSegment = { ...segment, kind: 'loss' as const, nextIndex: index(6n) };
-  const loss: VerifiedSegment = { kind: 'loss', segment: lossSegment, line: { firstSeq: seq(100n), segment: lossSegment }, block };
+  const loss: VerifiedSegment = { kind: 'loss', segment: lossSegment, line: { firstSeq: seq(100n), segment: lossSegment }, block, position: POSITION };
   expect(entriesOf(loss)).toMatchObject([{ kind: 'loss', seq: 100n }]);
   expect(JSON.parse(entryJson(entriesOf(loss)[0] ?? never()))).toMatchObject({ kind: 'loss', seq: '100', firstOffset: '7', nextOffset: '13' });
+});
+
+test('what is gone is one entry that says why, and commits nothing without a group', async () => {
+  const { segment, line, block: in3, position } = segmentOf([{ key: null, value: null }, { key: null, value: null }]);
+  if (segment.kind !== 'segment') never();
+  const gone: VerifiedSegment = { kind: 'gone', segment, line, block: in3, position, why: 'expired' };
+  const [entry] = entriesOf(gone, { fromSeq: 101n });
+  expect(entry).toMatchObject({ kind: 'gone', seq: 101n, nextSeq: 102n, why: 'expired' });
+  expect(entriesOf(gone).map(entryLine)).toEqual(['100…102  orders/2@7…11  GONE: can no longer be read, so that nobody can check it']);
+  expect(JSON.parse(entryJson(entry ?? never()))).toMatchObject({ kind: 'gone', seq: '101', nextSeq: '102', firstOffset: '7', nextOffset: '11', why: 'expired' });
+  await expect(entry?.commit()).rejects.toMatchObject({ code: 'config' });
+  await expect(entriesOf(segmentOf([{ key: null, value: null }]))[0]?.commit()).rejects.toMatchObject({ code: 'config' });
 });
 
 function never(): never {

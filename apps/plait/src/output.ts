@@ -83,7 +83,9 @@ export function entryLine(entry: LedgerEntry): string {
   const { topic, partition, firstOffset, nextOffset } = entry.segment;
   const range = `${topic}/${partition}@${firstOffset}…${nextOffset}`;
   if (entry.kind === 'loss') return `${entry.seq}  ${range}  LOSS: records that were gone before they were hashed`;
-  return `${entry.seq}…${entry.nextSeq}  ${range}  VOID: declared unusable by configuration`;
+  const seqs = `${entry.seq}…${entry.nextSeq}`;
+  if (entry.kind === 'void') return `${seqs}  ${range}  VOID: declared unusable by configuration`;
+  return `${seqs}  ${range}  GONE: can no longer be read, so that nobody can check it`;
 }
 
 /**
@@ -111,7 +113,8 @@ function recordObject(record: LedgerRecord): unknown {
 function rangeObject(entry: Exclude<LedgerEntry, LedgerRecord>): unknown {
   const { topic, partition, generation, firstIndex, nextIndex, firstOffset, nextOffset } = entry.segment;
   return {
-    kind: entry.kind, seq: String(entry.seq), ...(entry.kind === 'void' ? { nextSeq: String(entry.nextSeq) } : {}),
+    kind: entry.kind, seq: String(entry.seq), ...(entry.kind === 'loss' ? {} : { nextSeq: String(entry.nextSeq) }),
+    ...(entry.kind === 'gone' ? { why: entry.why } : {}),
     topic, partition, generation: String(generation), firstIndex: String(firstIndex), nextIndex: String(nextIndex),
     firstOffset: String(firstOffset), nextOffset: String(nextOffset),
     block: { height: String(entry.block.height), time: String(entry.block.timeMs) },

@@ -1,30 +1,42 @@
 /** `plait read`: the records in the global order, verified. */
 import { Command, Option } from 'commander';
-import { entriesOf, openLedger, type Ledger, type LedgerEntry } from '@plait/ledger';
+import { isPlaitError } from '@plait/core';
+import { entriesOf, openLedger, type Ledger, type LedgerEntry, type LedgerSegment, type ReadNotice, type ReadOptions, type StartPoint } from '@plait/ledger';
 import { EXIT } from './exit.ts';
 import { loadLedger } from './keys.ts';
 import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, type CommonOptions } from './options.ts';
+import { bootstrapOption, commandConfigOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, type CommonOptions } from './options.ts';
 import { entryJson, entryLine, OutputClosed, print } from './output.ts';
+import { startPointArgument } from './start-point.ts';
 import { stopSignal } from './stopping.ts';
 
-const EXAMPLES = `
+const HELP = `
 Every record is hashed again and compared with what was signed before it is printed. Text shows seq, topic/partition@offset,
 time, key and value, shortened and escaped; jsonl has everything, bytes as {"utf8": …} or {"base64": …}.
 
+--from takes oldest, newest, seq:N, time:2026-11-23T08:00Z or time:MS (the first block not before it), or
+TOPIC/PARTITION@OFFSET. A group begins there only if it has committed nothing; then it goes on behind its commit. Without
+--auto-commit nothing is committed. With --share partitions the members of the group read at the same time.
+
 Exit codes: 0 everything that was asked for and printed is verified, 10 tampered, 11 rolled back, 12 split view,
-14 cannot decide (records were deleted before they could be checked), 2 not reachable, 1 usage or configuration.
+14 cannot decide (records were deleted before they could be checked; with --on-missing report they are printed as gone and
+all else is verified), 2 not reachable or, with --at-end fail, not sequenced yet, 1 usage or configuration.
 
 Examples:
-  plait read --bootstrap-server localhost:9092
-  plait read --from-seq 1000 --to-seq 2000 -o jsonl
-  plait read --follow | head
+  plait read -o jsonl --from oldest
+  plait read --group printing --auto-commit --on-missing report
 `;
 
 interface ReadCommandOptions extends CommonOptions {
-  readonly fromSeq: bigint;
+  readonly from?: StartPoint;
+  readonly fromSeq?: bigint;
   readonly toSeq?: bigint;
   readonly follow: boolean;
+  readonly atEnd?: 'wait' | 'end' | 'fail';
+  readonly onMissing: 'stop' | 'report';
+  readonly group?: string;
+  readonly share?: 'partitions';
+  readonly autoCommit: boolean;
   readonly output: 'text' | 'jsonl';
 }
 
@@ -33,47 +45,127 @@ export function readCommand(): Command {
   return new Command('read')
     .summary('print the records in their order, verified')
     .description('Prints the records in the global order, each verified before it is printed.')
-    .option('--from-seq <n>', 'first seq to print', seqArgument, 0n)
+    .addOption(new Option('--from <point>', 'where to begin; see below').argParser(startPointArgument).conflicts('fromSeq'))
+    .option('--from-seq <n>', 'short for --from seq:<n>', seqArgument)
     .option('--to-seq <n>', 'end before this seq', seqArgument)
-    .option('--follow', 'wait for more at the end', false)
+    .addOption(new Option('--at-end <what>', 'at the end of what is sequenced: wait for more, end, or fail if not all that was asked for is there')
+      .choices(['wait', 'end', 'fail']).conflicts('follow'))
+    .option('--follow', 'short for --at-end wait', false)
+    .addOption(new Option('--on-missing <what>', 'records that can no longer be read: stop there, or report them as gone and go on').choices(['stop', 'report']).default('stop'))
+    .option('--group <name>', 'read as a member of this consumer group: one reads, the others stand by')
+    .addOption(new Option('--share <how>', 'the members of the group read at the same time, each its partitions').choices(['partitions']))
+    .option('--auto-commit', 'commit for the group what was printed', false)
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'jsonl']).default('text'))
     .addOption(bootstrapOption())
+    .addOption(commandConfigOption())
     .addOption(ledgerOption())
     .addOption(logLevelOption())
-    .addHelpText('after', EXAMPLES)
-    .action(async (options: ReadCommandOptions) => {
+    .addHelpText('after', HELP)
+    .action(async (options: ReadCommandOptions, command: Command) => {
+      if (options.group === undefined && (options.autoCommit || options.share !== undefined)) {
+        command.error('error: --auto-commit and --share need --group <name>');
+      }
       const signal = stopSignal();
       const log = makeLog(options.logLevel);
       const { brokers, ...kafka } = kafkaOptions(options, log);
       await using ledger = await openLedger({ ...(await loadLedger(options.ledger)), bootstrapServers: brokers, kafka });
-      await printEntries(ledger, options, { log, signal });
+      const { gone } = await printEntries(ledger, options, { log, signal });
       // Whoever follows ends it so; else what was asked for is not all printed.
-      if (signal.aborted && !options.follow) process.exitCode = EXIT.interrupted;
+      if (signal.aborted && atEndOf(options) !== 'wait') process.exitCode = EXIT.interrupted;
+      else if (gone > 0) process.exitCode = EXIT.undecided;
     });
 }
 
-async function printEntries(ledger: Ledger, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): Promise<void> {
-  const { fromSeq, toSeq, follow } = options;
-  const range = { fromSeq, ...(toSeq === undefined ? {} : { toSeq }) };
+function atEndOf({ atEnd, follow }: ReadCommandOptions): 'wait' | 'end' | 'fail' {
+  return atEnd ?? (follow ? 'wait' : 'end');
+}
+
+function readOptions(options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): ReadOptions {
+  const { from, fromSeq, toSeq, onMissing, group, share } = options;
+  return {
+    ...(from === undefined ? {} : { from }), ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }),
+    ...(group === undefined ? {} : { group }), ...(share === undefined ? {} : { share }),
+    atEnd: atEndOf(options), onMissing, signal, onNotice: (notice) => logNotice(log, notice),
+  };
+}
+
+function logNotice(log: Log, { notice, message }: ReadNotice): void {
+  if (notice === 'standby' || notice === 'assigned') log.info({ event: notice }, message);
+  else log.warn({ event: notice }, message);
+}
+
+/** What was printed. */
+interface Printed {
+  records: number;
+  /** Seqs, and segments without any, that nobody can check. */
+  gone: number;
+  nextSeq: bigint | undefined;
+}
+
+async function printEntries(ledger: Ledger, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): Promise<Printed> {
+  const { toSeq } = options;
+  const range = toSeq === undefined ? {} : { toSeq };
   const show = options.output === 'jsonl' ? entryJson : entryLine;
-  let nextSeq = fromSeq;
-  let records = 0;
+  const printed: Printed = { records: 0, gone: 0, nextSeq: undefined };
+  const commits = new AutoCommit(log);
   try {
-    for await (const segment of ledger.readSegments({ ...range, follow, signal })) {
+    for await (const segment of ledger.readSegments(readOptions(options, { log, signal }))) {
       const entries = entriesOf(segment, range);
       for (let at = 0; at < entries.length; at += LINES_A_WRITE) await print(linesOf(entries.slice(at, at + LINES_A_WRITE), show));
       const last = entries.at(-1);
-      if (last !== undefined) nextSeq = last.kind === 'void' ? last.nextSeq : last.seq + 1n;
-      if (segment.kind === 'records') records += entries.length;
+      if (last !== undefined) printed.nextSeq = 'nextSeq' in last ? last.nextSeq : last.seq + 1n;
+      if (segment.kind === 'records') printed.records += entries.length;
+      if (segment.kind === 'gone') printed.gone += Math.max(1, Number(segment.segment.nextIndex - segment.segment.firstIndex));
+      if (options.autoCommit) commits.add(segment, last);
+      commits.throwIfFailed();
     }
+    await commits.settled();
   } catch (error) {
-    if (error instanceof OutputClosed) return;
+    if (error instanceof OutputClosed) return printed;
     throw error;
   }
-  if (toSeq !== undefined && nextSeq < toSeq && !signal.aborted) {
-    log.warn({ event: 'short' }, `asked for seqs up to ${toSeq}, but only those below ${nextSeq} are sequenced`);
+  tell(printed, options, { log, signal });
+  return printed;
+}
+
+function tell({ records, gone, nextSeq }: Printed, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): void {
+  const { toSeq, fromSeq = 0n } = options;
+  const end = nextSeq ?? fromSeq;
+  if (toSeq !== undefined && end < toSeq && !signal.aborted && options.share === undefined) {
+    log.warn({ event: 'short' }, `asked for seqs up to ${toSeq}, but only those below ${end} are sequenced`);
   }
-  log.info({ event: 'read', records, nextSeq: String(nextSeq) }, `${records} records, all verified, below seq ${nextSeq}`);
+  if (gone > 0) log.warn({ event: 'gone', seqs: gone }, `${gone} seqs are gone: nobody can check them any more`);
+  log.info({ event: 'read', records, nextSeq: String(end) }, `${records} records, all verified, below seq ${end}`);
+}
+
+/** Commits what was printed, without holding up the printing. */
+class AutoCommit {
+  readonly #log: Log;
+  #last: Promise<void> = Promise.resolve();
+  #failure: unknown;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** `last` is the last entry that was printed of the segment; none if it has none to show. */
+  add(segment: LedgerSegment, last: LedgerEntry | undefined): void {
+    const done = last === undefined ? segment.commit() : last.commit();
+    this.#last = done.catch((error: unknown) => {
+      // Another member prints it again.
+      if (isPlaitError(error, 'fenced') || isPlaitError(error, 'unknown')) this.#log.warn({ event: 'not-committed' }, error.message);
+      else this.#failure ??= error;
+    });
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async settled(): Promise<void> {
+    await this.#last;
+    this.throwIfFailed();
+  }
 }
 
 /** Lines that are written at once: few system calls, and little memory for records of 1 MB. */

@@ -1,12 +1,14 @@
 /** The library for programs: open a ledger, read it verified, ask how it stands. */
 export { systemClock } from './clock.ts';
 export { entriesOf, LedgerRecord } from './entries.ts';
-export type { LedgerEntry, LossEntry, SeqRange, VoidEntry } from './entries.ts';
+export type { GoneEntry, LedgerEntry, LedgerSegment, LossEntry, SeqRange, VoidEntry } from './entries.ts';
+export type { ReadNotice } from './group.ts';
 export { formatLedgerFile, parseLedgerFile, readLedgerFile } from './ledger-file.ts';
 export type { LedgerFile } from './ledger-file.ts';
 export { openLedger } from './ledger.ts';
 export type { Ledger, OpenLedgerOptions } from './ledger.ts';
 export type { ReadOptions } from './read.ts';
+export type { StartOptions, StartPoint } from './start.ts';
 export type { LastBlock, LedgerStatus, PartitionStatus } from './status.ts';
 export type { VerifiedSegment } from '@plait/roles';
 // Outside of this workspace there is no core: what a program needs of it comes from here.

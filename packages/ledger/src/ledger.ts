@@ -1,10 +1,12 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
 import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { type LogReader, type VerifiedSegment } from '@plait/roles';
-import type { LedgerEntry } from './entries.ts';
+import type { LogReader } from '@plait/roles';
+import type { LedgerEntry, LedgerSegment } from './entries.ts';
+import { EntryReader } from './entry-reader.ts';
 import type { LedgerFile } from './ledger-file.ts';
-import { EntryReader, readSegments, type Access, type ReadOptions } from './read.ts';
+import { readSegments, type ReadOptions } from './read.ts';
+import type { Access } from './run.ts';
 import { LogView, type LedgerStatus } from './status.ts';
 
 /** Which ledger (what {@link LedgerFile} holds), and how Kafka is reached. */
@@ -25,23 +27,26 @@ export interface Ledger extends AsyncDisposable {
   readonly log: string;
 
   /**
-   * The entries from `fromSeq` on in the global order: seqs without gap or repeat, those of a void entry included. Every
-   * record was re-hashed and compared with its segment's root before it is handed out, the segment with its signed
-   * report, the block with the log. Pull-based: at most some segments and some MiB of fetched batches wait meanwhile.
-   * Each call reads by itself, with connections of its own, that are freed when the iteration ends.
+   * The entries from the start point on in the global order: seqs without gap or repeat, those of void and gone entries
+   * included. Every record was re-hashed and compared with its segment's root before it is handed out, the segment with
+   * its signed report, the block with the log. Pull-based: at most some segments and some MiB of fetched batches wait
+   * meanwhile. Each call reads by itself, with connections of its own, that are freed when the iteration ends.
    *
-   * Throws `invalid` (tampered: the records, or what the log holds, differ), `missing` (records were deleted before they
-   * could be checked), `rolled-back`, `split-view`, `unavailable` (after `patienceMs`), `config` (the rules are newer
-   * than this program, access is refused). What was handed out before stays true. Does not check that the log is the
-   * newest: who remembers nothing can be shown an older one.
+   * With a group the seqs are without gap as long as this member is the one that reads; after it stood by it goes on where
+   * the group is. With `share` they are those of its partitions, and rise but for partitions that it gets.
+   *
+   * Throws `invalid` (tampered: the records, or what the log holds, differ), `missing` (records can no longer be checked;
+   * see `onMissing`), `rolled-back`, `split-view`, `unavailable` (after `patienceMs`; and see `atEnd`), `config` (the rules
+   * are newer than this program, access is refused, options or commits that do not fit). What was handed out before stays
+   * true. Does not check that the log is the newest: who remembers nothing can be shown an older one.
    */
   read(options?: ReadOptions): AsyncIterableIterator<LedgerEntry, undefined>;
 
   /**
    * As {@link read}, by verified segments, for programs that cannot pay a promise a record: `entriesOf` gives their
-   * entries. The first one may begin below `fromSeq`, the last one end above `toSeq`.
+   * entries, without those below the start point. The last one may end above `toSeq`.
    */
-  readSegments(options?: ReadOptions): AsyncGenerator<VerifiedSegment, undefined>;
+  readSegments(options?: ReadOptions): AsyncGenerator<LedgerSegment, undefined>;
 
   /**
    * How the ledger stands at the log's end, sampled now. The first call folds the whole log, later ones what is new.
@@ -77,22 +82,30 @@ class OpenLedger implements Ledger {
   }
 
   read(options: ReadOptions = {}): AsyncIterableIterator<LedgerEntry, undefined> {
-    return new EntryReader(this.readSegments(options), options);
+    const range = options.toSeq === undefined ? {} : { toSeq: options.toSeq };
+    return new EntryReader(this.readSegments(options), { range, signal: this.#signalOf(options) });
   }
 
-  readSegments(options: ReadOptions = {}): AsyncGenerator<VerifiedSegment, undefined> {
+  readSegments(options: ReadOptions = {}): AsyncGenerator<LedgerSegment, undefined> {
     this.#requireOpen();
-    const closing = this.#closing.signal;
-    const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
-    return readSegments(this.#access, { ...options, signal });
+    return readSegments({ access: this.#access, newest: () => this.#inTurn(() => this.#view.newest()), signal: this.#signalOf(options) }, options);
+  }
+
+  #signalOf({ signal }: ReadOptions): AbortSignal {
+    return signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal]);
   }
 
   async status(): Promise<LedgerStatus> {
     this.#requireOpen();
-    const mine = this.#turn.then(async () => {
+    return await this.#inTurn(async () => {
       await this.#view.foldTo(await this.#reader.end());
       return await this.#view.status(this.#access.kafka, this.#access.log);
     });
+  }
+
+  /** The view has one caller at a time. */
+  async #inTurn<T>(use: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(use);
     this.#turn = mine.catch(() => undefined);
     return await mine;
   }

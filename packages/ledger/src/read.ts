@@ -1,155 +1,102 @@
-/** Reading a ledger in its global order: by segments, and by entries on top of that. */
-import { invariant, isPlaitError, logPosition, PlaitError, seq, type VerifierKey } from '@plait/core';
-import { openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
-import { Reader, type VerifiedSegment } from '@plait/roles';
-import { systemClock } from './clock.ts';
-import { entriesOf, nextSeqOf, type LedgerEntry, type SeqRange } from './entries.ts';
+/** Reading a ledger in its global order, by segments. */
+import { PlaitError, type LedgerState, type Seq } from '@plait/core';
+import { refuseCommit, nextSeqOf, type LedgerSegment } from './entries.ts';
+import { readGroup, type ReadNotice } from './group.ts';
+import { patient } from './patient.ts';
+import { Run, type Access } from './run.ts';
+import { beginAt, startPointOf, type StartOptions } from './start.ts';
 
-/** Which ledger, and how it is reached. */
-export interface Access {
-  readonly kafka: KafkaOptions;
-  readonly log: string;
-  readonly origin: string;
-  readonly ledgerKey: VerifierKey;
-  /** How long a reader goes on trying while no broker answers, in ms. */
-  readonly patienceMs: number;
-}
-
-/** Which part of a ledger is read, and until when. */
 /** What to read, and for how long. */
-export interface ReadOptions {
-  /** First seq that is wanted. Default 0. */
-  readonly fromSeq?: bigint;
+export interface ReadOptions extends StartOptions {
   /** Ends before this seq. Default: no end. */
   readonly toSeq?: bigint;
   /**
-   * Whether to wait for what is yet to be sequenced. Default true. If not, reading ends with what the log held when it
-   * began; some more may come.
+   * At the end of what is sequenced: `wait` for more; `end` with what the log held when the reading began (some more may
+   * come); `fail` there with `unavailable`, unless what was asked for (the seq to begin at, all up to `toSeq`) was there.
+   * Default `wait`.
    */
+  readonly atEnd?: 'wait' | 'end' | 'fail';
+  /** Short for `atEnd`: true is `wait`, false is `end`. */
   readonly follow?: boolean;
+  /**
+   * Records that can no longer be read, so that nobody can check them: `stop` throws `missing`; `report` hands out a `gone`
+   * entry for their seqs and goes on. Default `stop`. Losses and voids are entries either way; tampering always throws.
+   */
+  readonly onMissing?: 'stop' | 'report';
+  /**
+   * A consumer group, in which one member reads and the others stand by for it. It begins behind what it has committed with
+   * `commit()`, by the log's offsets visible to Kafka's tools; where nothing is committed, at the start point. A commit that
+   * is not of this ledger is `config` unless a start point was given; one whose block the log does not hold is `rolled-back`.
+   * At least once: what was not committed comes again. Consumers of other kinds cannot be in the group.
+   */
+  readonly group?: string;
+  /**
+   * With a group, a consumer group on the source topics: its members read at the same time, each only the entries of the
+   * partitions that it has, in order of their seqs, and again from the commits of those that it gets. Commits are by partition.
+   */
+  readonly share?: 'partitions';
+  /** Gets what a reading with a group says aloud, synchronously; must not throw. */
+  readonly onNotice?: (notice: ReadNotice) => void;
   /** Ends the reading, without an error, within half a second or so. */
   readonly signal?: AbortSignal;
 }
 
-const REST_MS = 200;
-/** Records are needed only when their block has come, some ms later: fewer and fuller answers in time. */
-const SOURCE_PACE_MS = 4;
-
-/** See `Ledger.readSegments`. */
-export async function* readSegments(access: Access, options: ReadOptions): AsyncGenerator<VerifiedSegment, undefined> {
-  const { fromSeq = 0n, toSeq, follow = true, signal } = options;
-  const stopped = (): boolean => signal?.aborted === true;
-  if (stopped() || (toSeq !== undefined && toSeq <= fromSeq)) return;
-  const { kafka, log: topic, origin, ledgerKey, patienceMs } = access;
-  await using ports = new AsyncDisposableStack();
-  const log = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n) }), (port) => port.close());
-  const source = ports.adopt(await openSourceReader({ kafka, paceMs: SOURCE_PACE_MS }), (port) => port.close());
-  const reader = new Reader({ origin, ledgerKey, log, source, clock: systemClock, fromSeq: seq(fromSeq) });
-  const end = follow ? undefined : await log.end();
-
-  const step = patient(() => reader.step(), { patienceMs, ...(signal === undefined ? {} : { signal }) });
-  let next = fromSeq;
-  let until = toSeq;
-  let endMet = false;
-  while (!stopped()) {
-    if (!endMet && end !== undefined && log.position() >= end) {
-      endMet = true;
-      const sequenced = reader.state?.nextSeq ?? 0n;
-      until = until === undefined || sequenced < until ? sequenced : until;
-    }
-    if ((endMet && reader.drained) || (until !== undefined && next >= until)) return;
-    const verified = await step();
-    if (verified === undefined) continue;
-    if (until !== undefined && verified.line.firstSeq >= until) return;
-    next = nextSeqOf(verified);
-    yield verified;
-  }
+/** What a reading needs beside its options. */
+export interface ReadContext {
+  readonly access: Access;
+  /** The fold at the log's end, sampled in this call; undefined if it is not read so far yet. */
+  readonly newest: () => Promise<LedgerState | undefined>;
+  /** Aborts with the options' signal or when the ledger is closed. */
+  readonly signal: AbortSignal;
 }
 
-/**
- * `step`, called again after a rest while it throws `unavailable` or `unknown`, until that has lasted for `patienceMs`;
- * then that error is thrown. Undefined when `signal` aborts meanwhile.
- */
-function patient<T>(
-  step: () => Promise<T | undefined>, { patienceMs, signal }: { patienceMs: number; signal?: AbortSignal },
-): () => Promise<T | undefined> {
-  const stopped = (): boolean => signal?.aborted === true;
+/** See `Ledger.readSegments`. */
+export async function* readSegments({ access, newest, signal }: ReadContext, options: ReadOptions): AsyncGenerator<LedgerSegment, undefined> {
+  const { toSeq, onMissing = 'stop', follow = true, atEnd = follow ? 'wait' : 'end', group, share, onNotice = () => undefined } = options;
+  const point = startPointOf(options);
+  const run = { onMissing, signal, endless: atEnd === 'wait', ...(toSeq === undefined ? {} : { toSeq }) };
+  const settled = settledBy(newest, { access, signal });
+  if (signal.aborted || (toSeq !== undefined && toSeq <= (options.fromSeq ?? 0n))) return;
+  if (group !== undefined) {
+    const from = options.from === undefined && options.fromSeq === undefined ? undefined : point;
+    yield* readGroup(access, { ...run, group, share: share !== undefined, from, newest: settled, onNotice });
+    return;
+  }
+  if (share !== undefined) throw new PlaitError('config', 'share: only the members of a group share; give a group');
+  const begin = await beginAt(point, settled);
+  if (begin === undefined) return;
+  await using reading = await Run.open(access, {
+    ...run, newest, wants: (numbered) => begin.wants(numbered), beforeSeq: begin.fromSeq,
+    ...(begin.start === undefined ? {} : { start: begin.start }),
+  });
+  let next: Seq | undefined;
+  while (!signal.aborted) {
+    const segment = await reading.next();
+    if (segment === undefined) continue;
+    if (segment === 'end') break;
+    next = nextSeqOf(segment);
+    yield { ...segment, fromSeq: begin.first(segment), commit: refuseCommit };
+  }
+  if (atEnd === 'fail' && !signal.aborted) requireAll({ next, toSeq, needsStart: point !== 'oldest' && point !== 'newest', sequenced: reading.state?.nextSeq });
+}
+
+function requireAll({ next, toSeq, needsStart, sequenced = 0n as Seq }: { next: Seq | undefined; toSeq: bigint | undefined; needsStart: boolean; sequenced: Seq | undefined }): void {
+  const short = toSeq !== undefined && (next ?? 0n) < toSeq;
+  if (!short && (next !== undefined || !needsStart)) return;
+  throw new PlaitError('unavailable', short ? `asked for all below seq ${toSeq}, and only those below ${sequenced} are sequenced` :
+    `what was asked for to begin with is not sequenced yet: the ledger ends below seq ${sequenced}`, { details: { nextSeq: String(sequenced) } });
+}
+
+/** The fold at an end of the log that was sampled in the call; undefined when the signal aborts. Patient with brokers. */
+function settledBy(
+  newest: ReadContext['newest'], { access: { patienceMs }, signal }: { access: Access; signal: AbortSignal },
+): () => Promise<LedgerState | undefined> {
+  const step = patient(newest, { patienceMs, signal });
   return async () => {
-    let sinceMs: number | undefined;
-    while (!stopped()) {
-      try {
-        return await step();
-      } catch (error) {
-        if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
-        const nowMs = systemClock.nowMs();
-        sinceMs ??= nowMs;
-        if (nowMs - sinceMs >= patienceMs) throw new PlaitError('unavailable', error.message, { details: error.details, cause: error });
-        await systemClock.sleep(REST_MS, signal);
-      }
+    while (!signal.aborted) {
+      const state = await step();
+      if (state !== undefined) return state;
     }
     return undefined;
   };
-}
-
-type Result = IteratorResult<LedgerEntry, undefined>;
-
-/**
- * Entries out of segments. Written by hand rather than as a generator: what lies ready is handed out with one resolved
- * promise and nothing else, which is what `for await` costs at least.
- */
-export class EntryReader implements AsyncIterableIterator<LedgerEntry, undefined> {
-  readonly #segments: AsyncGenerator<VerifiedSegment, undefined>;
-  readonly #range: SeqRange;
-  #ready: readonly LedgerEntry[] = [];
-  #at = 0;
-  /** Calls of `next` that wait; those that do not wait for each other are served in turn. */
-  #waiting = 0;
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(segments: AsyncGenerator<VerifiedSegment, undefined>, range: SeqRange) {
-    this.#segments = segments;
-    this.#range = range;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<Result> {
-    const value = this.#ready[this.#at];
-    if (value === undefined || this.#waiting > 0) return this.#wait();
-    this.#at += 1;
-    return Promise.resolve({ done: false, value });
-  }
-
-  async return(): Promise<Result> {
-    this.#ready = [];
-    this.#at = 0;
-    await this.#segments.return(undefined);
-    return { done: true, value: undefined };
-  }
-
-  async #wait(): Promise<Result> {
-    this.#waiting += 1;
-    const mine = this.#turn.then(() => this.#pull());
-    this.#turn = mine.catch(() => undefined);
-    try {
-      return await mine;
-    } finally {
-      this.#waiting -= 1;
-    }
-  }
-
-  async #pull(): Promise<Result> {
-    while (this.#at >= this.#ready.length) {
-      const next = await this.#segments.next();
-      if (next.done === true) return { done: true, value: undefined };
-      this.#ready = entriesOf(next.value, this.#range);
-      this.#at = 0;
-    }
-    const value = this.#ready[this.#at];
-    invariant(value !== undefined, 'an entry is ready');
-    this.#at += 1;
-    return { done: false, value };
-  }
 }

@@ -7,7 +7,6 @@ import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/k
 import { Follower, type FollowerOptions } from '@plait/roles';
 import { systemClock } from './clock.ts';
 
-/** How far one source partition is reported and sequenced. */
 /** How far a source partition is reported and sequenced. */
 export interface PartitionStatus {
   readonly topic: string;
@@ -29,7 +28,6 @@ export interface PartitionStatus {
   readonly worker: string | undefined;
 }
 
-/** The newest block. */
 /** The newest accepted block. */
 export interface LastBlock {
   readonly height: Height;
@@ -39,7 +37,6 @@ export interface LastBlock {
   readonly ageMs: number;
 }
 
-/** How a ledger stands at one moment. */
 /** How a ledger stands, as of the end of its log. */
 export interface LedgerStatus {
   readonly origin: string;
@@ -88,6 +85,11 @@ export class LogView {
     while (this.#follower.position < end && !(options.toGenesis === true && this.state !== undefined)) {
       await this.#follower.poll(POLL_WAIT_MS);
     }
+  }
+
+  /** The fold at an end of the log sampled now, or undefined if it is not read so far yet: then it folds some more. Throws as `Follower.poll`. */
+  async newest(): Promise<LedgerState | undefined> {
+    return (await this.#follower.readToEnd()) ? this.state : undefined;
   }
 
   #absorb(outcome: Outcome): void {

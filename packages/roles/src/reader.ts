@@ -3,62 +3,76 @@
  * the global order. A segment is verified before any of its records is handed out.
  */
 import {
-  hashToText, isPlaitError, minimalPayload, partitionName, PlaitError, segmentCount, SegmentHasher,
-  type BlockHeader, type ErrorDetails, type LedgerState, type Line, type LossSegment, type Outcome, 
-  type RecordSegment, type Segment, type Seq, type TopicPartition, type VoidRange,
+  hashToText, isPlaitError, minimalPayload, offset, partitionName, PlaitError, segmentCount, SegmentHasher,
+  type BlockHeader, type LedgerState, type Line, type LogPosition, type LossSegment, type Offset, type RecordSegment, type Segment,
+  type TopicPartition,
 } from '@plait/core';
-import { Follower, type FollowerOptions } from './follower.ts';
-import { DEFAULT_TIMES, IDLE_WAIT_MS, PROBE_WAIT_MS, type RoleTimes } from './limits.ts';
+import { Follower, type Folded, type FollowerOptions } from './follower.ts';
+import { DEFAULT_TIMES, IDLE_WAIT_MS, NEWEST_AGE_MS_MAX, PROBE_WAIT_MS, type RoleTimes } from './limits.ts';
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
+import { belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, type Held } from './reader-findings.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
 /** What a reader needs. */
 export interface ReaderOptions extends FollowerOptions {
   readonly source: SourceReader;
   readonly clock: Clock;
-  /** The first seq that is wanted; 0 if not given. */
-  readonly fromSeq?: Seq;
+  /**
+   * The fold at the log's end, sampled in this call, of a follower other than this reader's; undefined if it is not read so
+   * far yet: then it is asked again. Asked only when records differ or are gone. Throws as {@link Follower.poll}.
+   */
+  readonly newest: () => Promise<LedgerState | undefined>;
+  /** Which lines are wanted; asked once for each, in order. All if not given. */
+  readonly wants?: (numbered: NumberedLine) => boolean;
+  /** Records that nobody can check any more: `stop` (default) throws `missing`, `report` hands them out as gone. */
+  readonly onMissing?: 'stop' | 'report';
   readonly times?: Partial<RoleTimes>;
 }
 
-/** Where a line stands. */
-interface Numbered {
+/** A line, and where it was numbered. */
+export interface NumberedLine {
   readonly line: Line;
   readonly block: BlockHeader;
+  /** Of the block, in the log. */
+  readonly position: LogPosition;
 }
 
 /** A line whose records were re-hashed and match, or that has none to show. */
 export type VerifiedSegment =
-  | (Numbered & {
+  | (NumberedLine & {
       readonly kind: 'records';
       readonly segment: RecordSegment;
       /** Record i has seq `line.firstSeq + i` and index `segment.firstIndex + i`. */
       readonly records: readonly SourceRecord[];
     })
-  | (Numbered & { readonly kind: 'loss'; readonly segment: LossSegment })
+  /** The range was asked for and can no longer be read, as was reported. */
+  | (NumberedLine & { readonly kind: 'loss'; readonly segment: LossSegment })
   /** Declared unusable by a configuration; its seqs stay, its records are not looked at. */
-  | (Numbered & { readonly kind: 'void'; readonly segment: Segment });
+  | (NumberedLine & { readonly kind: 'void'; readonly segment: Segment })
+  /** Not all of its records can be read any more, so that none was checked; `why` is for people. */
+  | (NumberedLine & { readonly kind: 'gone'; readonly segment: RecordSegment; readonly why: string });
 
 /** Reads one ledger in its global order, verified; each step gives at most one segment. */
 export class Reader {
   readonly #options: ReaderOptions;
   readonly #times: RoleTimes;
   readonly #follower: Follower;
-  readonly #fromSeq: bigint;
   readonly #hasher = new SegmentHasher();
   readonly #buffers = new Map<string, RecordBuffer>();
-  #queue: Numbered[] = [];
+  /** Where partitions begin, as far as they told: all below is gone. */
+  readonly #logStarts = new Map<string, Offset>();
+  #queue: NumberedLine[] = [];
   #queueStart = 0;
   /** Since when nothing came for the line in front. */
   #nothingSinceMs: number | undefined;
-  /** What was found wrong with the line in front, until the log was read to its end. */
+  /** What was found wrong with the line in front, until the newest configuration was asked. */
   #finding: PlaitError | undefined;
+  #newest: { readonly state: LedgerState; readonly atMs: number } | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
-    this.#follower = new Follower(options, ({ outcome }) => this.#absorb(outcome));
-    this.#fromSeq = options.fromSeq ?? 0n;
+    this.#follower = new Follower(options, (folded) => this.#absorb(folded));
   }
 
   /** The fold of what this reader has read; undefined before genesis. */
@@ -66,18 +80,19 @@ export class Reader {
     return this.#follower.state;
   }
 
-  /** Whether every line that was read from the log has been handed out. */
+  /** Whether every wanted line that was read from the log has been handed out. */
   get drained(): boolean {
     return this.#queueStart === this.#queue.length;
   }
 
   /**
-   * The next segment in the global order, or undefined if it cannot be told yet (call again). The first one may begin
-   * below `fromSeq`.
+   * The next wanted segment in the global order, or undefined if it cannot be told yet (call again).
    *
-   * Throws `invalid` when the records differ from what was hashed, with topic, partition, offset and seq range; `missing`
-   * when they are below the partition's log start, so that nobody can tell; both only after the log was read to its end.
-   * `unavailable`, also while a partition gives nothing though brokers answer. And what the ports and the fold throw.
+   * Throws `invalid` when the records differ from what was hashed, are missing above the partition's log start, or are
+   * still there though they were reported as lost, with topic, partition, offset and seq range; unless `onMissing` is
+   * `report`, `missing` when they can no longer be read, so that nobody can tell; all that only after the newest
+   * configuration was asked. `unavailable`, also while a partition gives nothing though brokers answer. And what the ports
+   * and the fold throw.
    */
   async step(): Promise<VerifiedSegment | undefined> {
     if (this.drained) await this.#follower.poll(IDLE_WAIT_MS);
@@ -88,7 +103,7 @@ export class Reader {
     return verified;
   }
 
-  async #examine(next: Numbered): Promise<VerifiedSegment | undefined> {
+  async #examine(next: NumberedLine): Promise<VerifiedSegment | undefined> {
     try {
       return await this.#resolve(next);
     } catch (error) {
@@ -99,14 +114,29 @@ export class Reader {
   }
 
   /**
-   * Nothing is called wrong or gone before the log was read to its end: the newest configuration may have declared it
-   * void. The finding is kept meanwhile, also while no broker answers, since the records were taken and are not found twice.
+   * Nothing is called wrong or gone before the log was read to its end: the newest configuration may have declared it void,
+   * or begun the partition anew. The finding is kept meanwhile, also while no broker answers, since the records were taken
+   * and are not found twice.
    */
-  async #judge(next: Numbered, finding: PlaitError): Promise<VerifiedSegment | undefined> {
-    if (!(await this.#follower.readToEnd())) return undefined;
+  async #judge(next: NumberedLine, finding: PlaitError): Promise<VerifiedSegment | undefined> {
+    const newest = await this.#askNewest(finding);
+    if (newest === undefined) return undefined;
     const { segment } = next.line;
-    if (!this.#isVoid(segment)) throw finding;
-    return { kind: 'void', segment, ...next };
+    if (isVoid(newest.configuration.body.voids, segment)) return { kind: 'void', segment, ...next };
+    const gone = goneBy(finding, next.line, newest);
+    if (gone === undefined) throw finding;
+    if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
+    if (this.#options.onMissing !== 'report') throw gone;
+    return { kind: 'gone', segment, why: gone.message, ...next };
+  }
+
+  /** Of records that are gone there may be very many, and nothing is accused there: an answer of just now will do. */
+  async #askNewest({ code }: PlaitError): Promise<LedgerState | undefined> {
+    const nowMs = this.#options.clock.nowMs();
+    if (code === 'missing' && this.#newest !== undefined && nowMs - this.#newest.atMs < NEWEST_AGE_MS_MAX) return this.#newest.state;
+    const state = await this.#options.newest();
+    this.#newest = state && { state, atMs: nowMs };
+    return state;
   }
 
   #advance(): void {
@@ -118,11 +148,12 @@ export class Reader {
     this.#queueStart = 0;
   }
 
-  #absorb(outcome: Outcome): void {
+  #absorb({ position, outcome }: Folded): void {
     if (outcome.kind !== 'block') return;
     for (const line of outcome.lines) {
-      if (line.firstSeq + segmentCount(line.segment) <= this.#fromSeq) continue;
-      this.#queue.push({ line, block: outcome.header });
+      const numbered = { line, block: outcome.header, position };
+      if (this.#options.wants?.(numbered) === false) continue;
+      this.#queue.push(numbered);
       this.#prefetch(line.segment);
     }
   }
@@ -141,29 +172,44 @@ export class Reader {
     return buffer;
   }
 
-  async #resolve(next: Numbered): Promise<VerifiedSegment | undefined> {
-    const { segment } = next.line;
-    if (this.#isVoid(segment)) return { kind: 'void', segment, ...next };
-    if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
+  async #resolve(next: NumberedLine): Promise<VerifiedSegment | undefined> {
+    const { line } = next;
+    const { segment } = line;
+    // The newest configuration that was read decides: each repeats the voids of those before it.
+    if (isVoid(this.state?.configuration.body.voids ?? [], segment)) return { kind: 'void', segment, ...next };
+    if (segment.kind === 'loss') return await this.#resolveLoss(segment, next);
     const known = this.#buffers.get(partitionName(segment));
-    const buffer = known?.firstOffset === segment.firstOffset ? known : this.#seek(segment);
-    if (buffer.nextOffset < segment.nextOffset) await this.#fetch(segment, buffer, next.line);
+    const atHand = known?.firstOffset === segment.firstOffset ? known : undefined;
+    const logStart = this.#logStartOf(segment);
+    if (atHand === undefined && segment.firstOffset < logStart) throw belowStart({ line, held: { logStart } });
+    const buffer = atHand ?? this.#seek(segment);
+    if (buffer.nextOffset < segment.nextOffset) await this.#fetch(segment, buffer, line);
     if (buffer.nextOffset < segment.nextOffset) return undefined;
     const records = buffer.take(segment.nextOffset);
-    this.#verify(segment, records, next);
+    this.#verify(segment, records, line);
     return { kind: 'records', segment, records, ...next };
+  }
+
+  /** A loss is right only if the partition begins above its range: whoever can still read of that calls it a lie. */
+  async #resolveLoss(segment: LossSegment, next: NumberedLine): Promise<VerifiedSegment | undefined> {
+    if (this.#logStartOf(segment) < segment.nextOffset) {
+      const held = await this.#ask(segment, next.line);
+      if (held === undefined) return undefined;
+      if (held.logStart < segment.nextOffset) throw falseLoss({ ...next.line, segment }, held);
+    }
+    return { kind: 'loss', segment, ...next };
   }
 
   async #fetch(segment: RecordSegment, buffer: RecordBuffer, line: Line): Promise<void> {
     const only = partitionOf(segment);
     const events = await this.#options.source.poll({ maxWaitMs: IDLE_WAIT_MS, only });
     for (const event of events) {
-      if (event.kind === 'out-of-range') return this.#outOfRange(event, segment, line);
-      // A reader never asks for `found`.
+      if (event.kind === 'out-of-range') return await this.#outOfRange(event, segment, line);
+      // The partition is watched only while it is asked what it holds.
       if (event.kind === 'records') buffer.add(event);
       this.#nothingSinceMs = undefined;
     }
-    if (events.length === 0 && this.#waitedMs() >= this.#times.beyondEndMs) await this.#probe(segment, line);
+    if (events.length === 0 && this.#waitedMs() >= this.#times.beyondEndMs) await this.#lookInto(segment, line);
   }
 
   /** How long nothing came for the line in front, counting from the first time it is asked. */
@@ -173,40 +219,57 @@ export class Reader {
     return nowMs - this.#nothingSinceMs;
   }
 
-  /**
-   * Kafka says nothing of a partition that ends right where the fetch begins: it waits for more. So the segment's end is
-   * asked for, which is out of range iff the partition ends below it.
-   */
-  async #probe(segment: RecordSegment, line: Line): Promise<void> {
-    const only = partitionOf(segment);
-    this.#options.source.seek(only, segment.nextOffset);
-    const [event] = await this.#options.source.poll({ maxWaitMs: PROBE_WAIT_MS, only });
-    if (event?.kind === 'out-of-range') return this.#outOfRange(event, segment, line);
-    this.#nothingSinceMs = undefined;
+  async #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): Promise<void> {
+    this.#learn(segment, event);
+    if (segment.firstOffset < event.logStart) throw belowStart({ line, held: event });
+    if (this.#waitedMs() >= this.#times.beyondEndMs) throw beyondEnd({ line, held: event });
+    await this.#options.clock.sleep(IDLE_WAIT_MS);
     this.#seek(segment);
   }
 
-  #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): void {
-    const place = placeOf(line, { held: `${event.logStart} … ${event.end}` });
-    if (segment.firstOffset < event.logStart) {
-      throw new PlaitError('missing', `${describe(segment)} is no longer in the partition, which begins at offset ` +
-        `${event.logStart}: its records cannot be checked`, { details: place });
+  /** Kafka says nothing of a partition that ends right where the fetch begins: it waits for more. So it is asked what it holds. */
+  async #lookInto(segment: RecordSegment, line: Line): Promise<void> {
+    const held = await this.#ask(segment, line);
+    if (held === undefined) return;
+    if (segment.firstOffset < held.logStart) throw belowStart({ line, held });
+    if (held.end < segment.nextOffset) throw beyondEnd({ line, held });
+    this.#nothingSinceMs = undefined;
+  }
+
+  /** What the partition of the line holds, as it says now; undefined if it says nothing. What was fetched of it is thrown away. */
+  async #ask(segment: Segment, line: Line): Promise<Held | undefined> {
+    const only = partitionOf(segment);
+    const { source, newest } = this.#options;
+    this.#buffers.delete(partitionName(segment));
+    source.find(only);
+    try {
+      const [event] = await source.poll({ maxWaitMs: PROBE_WAIT_MS, only });
+      if (event?.kind === 'found') {
+        this.#learn(segment, event);
+        return event;
+      }
+    } finally {
+      source.drop(only);
     }
-    if (this.#waitedMs() >= this.#times.beyondEndMs) {
-      throw new PlaitError('invalid', `${describe(segment)} lies beyond the partition's end at offset ${event.end}: ` +
-        'sequenced records are missing', { details: place });
-    }
-    this.#seek(segment);
+    if (this.#waitedMs() < this.#times.beyondEndMs) return undefined;
+    const state = await newest();
+    if (state === undefined) return undefined;
+    throw givesNothing(line, state);
+  }
+
+  #logStartOf(segment: Segment): Offset {
+    return this.#logStarts.get(partitionName(segment)) ?? offset(0n);
+  }
+
+  #learn(segment: Segment, { logStart }: Held): void {
+    this.#logStarts.set(partitionName(segment), logStart);
   }
 
   /** Every record of the segment is hashed again, and all of them must give its root. */
-  #verify(segment: RecordSegment, records: readonly SourceRecord[], { line }: Numbered): void {
+  #verify(segment: RecordSegment, records: readonly SourceRecord[], line: Line): void {
     const expected = `${segmentCount(segment)} records with root ${segment.root}`;
     const found = `${records.length} records with root ${this.#rootOf(records)}`;
-    if (found === expected) return;
-    throw new PlaitError('invalid', `${describe(segment)} differs from what was hashed: expected ${expected}, found ${found}`, {
-      details: placeOf(line, { expected, found }),
-    });
+    if (found !== expected) throw differs(line, { expected, found });
   }
 
   /** The root over the records' leaves, or why there is none. */
@@ -220,37 +283,8 @@ export class Reader {
     }
     return hashToText(this.#hasher.root());
   }
-
-  /** A segment is void iff void ranges cover it wholly. The newest configuration that was read decides. */
-  #isVoid(segment: Segment): boolean {
-    const ranges = this.state?.configuration.body.voids ?? [];
-    return ranges.length > 0 && coveredBy(ranges, segment);
-  }
-}
-
-function coveredBy(ranges: readonly VoidRange[], segment: Segment): boolean {
-  let next: bigint = segment.firstIndex;
-  // Ranges are sorted and do not overlap, so one pass finds a cover if there is one.
-  for (const range of ranges) {
-    const ofChain = range.topic === segment.topic && range.partition === segment.partition &&
-      range.generation === segment.generation;
-    if (ofChain && range.firstIndex <= next && next < range.nextIndex) next = range.nextIndex;
-  }
-  return next > segment.firstIndex && next >= segment.nextIndex;
 }
 
 function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
   return { topic, partition };
-}
-
-function describe({ topic, partition, firstOffset, nextOffset }: Segment): string {
-  return `${topic}/${partition} offsets ${firstOffset} … ${nextOffset}`;
-}
-
-function placeOf({ firstSeq, segment }: Line, more: ErrorDetails): ErrorDetails {
-  return {
-    topic: segment.topic, partition: segment.partition, generation: String(segment.generation),
-    firstOffset: String(segment.firstOffset), nextOffset: String(segment.nextOffset),
-    firstSeq: String(firstSeq), nextSeq: String(firstSeq + segmentCount(segment)), ...more,
-  };
 }

@@ -1,0 +1,31 @@
+/** Going on while no broker answers, for a while. */
+import { isPlaitError, PlaitError } from '@plait/core';
+import { systemClock } from './clock.ts';
+
+const REST_MS = 200;
+
+/**
+ * `step`, called again after a rest while it throws `unavailable` or `unknown`, until that has lasted for `patienceMs`;
+ * then that error is thrown. Undefined when `signal` aborts meanwhile.
+ */
+export function patient<T>(
+  step: () => Promise<T | undefined>, { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal },
+): () => Promise<T | undefined> {
+  // Read anew each time: it changes while the step runs.
+  const stopped = (): boolean => signal.aborted;
+  return async () => {
+    let sinceMs: number | undefined;
+    while (!stopped()) {
+      try {
+        return await step();
+      } catch (error) {
+        if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
+        const nowMs = systemClock.nowMs();
+        sinceMs ??= nowMs;
+        if (nowMs - sinceMs >= patienceMs) throw new PlaitError('unavailable', error.message, { details: error.details, cause: error });
+        await systemClock.sleep(REST_MS, signal);
+      }
+    }
+    return undefined;
+  };
+}

@@ -1,0 +1,116 @@
+/** One reading of the log from some start on: a reader with its ports, and when it has come to the end. */
+import { logPosition, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
+import { openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { Reader, type LogReader, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
+import { systemClock } from './clock.ts';
+import { nextSeqOf } from './entries.ts';
+import { patient } from './patient.ts';
+
+/** Which ledger, and how it is reached. */
+export interface Access {
+  readonly kafka: KafkaOptions;
+  readonly log: string;
+  readonly origin: string;
+  readonly ledgerKey: VerifierKey;
+  /** How long a reader goes on trying while no broker answers, in ms. */
+  readonly patienceMs: number;
+}
+
+/** What a run reads. */
+export interface RunOptions {
+  /** The fold at the log's end; undefined while it is not read so far. */
+  readonly newest: () => Promise<LedgerState | undefined>;
+  readonly wants: (numbered: NumberedLine) => boolean;
+  readonly onMissing: 'stop' | 'report';
+  /** Where to fold on from, if the caller knows a state; else from the newest confirmed one that leaves `beforeSeq` out. */
+  readonly start?: LedgerState;
+  readonly beforeSeq: Seq;
+  /** Without an end the run waits there for more. */
+  readonly toSeq?: bigint;
+  readonly endless: boolean;
+  readonly observe?: Observe;
+  readonly signal: AbortSignal;
+}
+
+/** Records are needed only when their block has come, some ms later: fewer and fuller answers in time. */
+const SOURCE_PACE_MS = 4;
+
+export class Run implements AsyncDisposable {
+  readonly #reader: Reader;
+  readonly #log: LogReader;
+  readonly #ports: AsyncDisposableStack;
+  readonly #step: () => Promise<VerifiedSegment | undefined>;
+  readonly #options: RunOptions;
+  /** The log's end when the run began. */
+  readonly #end: LogPosition;
+  #until: bigint | undefined;
+  #next = 0n;
+  #endMet = false;
+
+  private constructor(made: { reader: Reader; log: LogReader; ports: AsyncDisposableStack; end: LogPosition }, options: RunOptions, patienceMs: number) {
+    this.#reader = made.reader;
+    this.#log = made.log;
+    this.#ports = made.ports;
+    this.#end = made.end;
+    this.#options = options;
+    this.#until = options.toSeq;
+    this.#step = patient(() => made.reader.step(), { patienceMs, signal: options.signal });
+  }
+
+  /** Connects. Throws `unavailable`, `config`. */
+  static async open(access: Access, options: RunOptions): Promise<Run> {
+    const { kafka, origin, ledgerKey, patienceMs } = access;
+    await using ports = new AsyncDisposableStack();
+    const { log, start } = await openFold(access, options);
+    ports.adopt(log, (port) => port.close());
+    const source = ports.adopt(await openSourceReader({ kafka, paceMs: SOURCE_PACE_MS }), (port) => port.close());
+    const { newest, wants, onMissing, observe } = options;
+    const reader = new Reader({
+      origin, ledgerKey, log, source, clock: systemClock, newest, wants, onMissing,
+      ...(start === undefined ? {} : { start }), ...(observe === undefined ? {} : { observe }),
+    });
+    const end = await log.end();
+    return new Run({ reader, log, ports: ports.move(), end }, options, patienceMs);
+  }
+
+  /** The fold of what was read so far. */
+  get state(): LedgerState | undefined {
+    return this.#reader.state;
+  }
+
+  /** Whether the log was read to the end that it had when the run began. */
+  get endMet(): boolean {
+    return (this.#endMet ||= this.#log.position() >= this.#end);
+  }
+
+  /** The next wanted segment, undefined if it cannot be told yet, or `end`. Throws as the reader, after the patience for brokers. */
+  async next(): Promise<VerifiedSegment | 'end' | undefined> {
+    if (this.#isOver()) return 'end';
+    const verified = await this.#step();
+    if (verified === undefined) return undefined;
+    if (this.#until !== undefined && verified.line.firstSeq >= this.#until) return 'end';
+    this.#next = nextSeqOf(verified);
+    return verified;
+  }
+
+  #isOver(): boolean {
+    if (!this.#options.endless && !this.#endMet && this.endMet) {
+      const sequenced = this.state?.nextSeq ?? 0n;
+      this.#until = this.#until === undefined || sequenced < this.#until ? sequenced : this.#until;
+    }
+    const drained = !this.#options.endless && this.#endMet && this.#reader.drained;
+    return drained || (this.#until !== undefined && this.#next >= this.#until);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ports.disposeAsync();
+  }
+}
+
+/** The log, and the state to fold on from that it stands right behind; without one it stands at its beginning. */
+async function openFold(
+  { kafka, log: topic }: Access, { start }: Pick<RunOptions, 'start' | 'beforeSeq'>,
+): Promise<{ log: LogReader; start: LedgerState | undefined }> {
+  const from = logPosition(start === undefined ? 0n : start.position + 1n);
+  return { log: await openLogReader({ kafka, topic, from }), start };
+}
