@@ -15,6 +15,10 @@ export interface SourceDriver {
   /** Deletes everything below `offset`. */
   deleteBefore(partition: TopicPartition, offset: Offset): Promise<void>;
   addPartitions(topic: string, total: number): Promise<void>;
+  /** Deletes the topic. */
+  deleteTopic(topic: string): Promise<void>;
+  /** Makes a topic of that name, which was deleted, anew. */
+  makeAgain(topic: string, partitions: number): Promise<void>;
   /** Gives what the promise gives; where time is virtual, lets it pass meanwhile. */
   settle<T>(promise: Promise<T>): Promise<T>;
 }
@@ -33,7 +37,7 @@ async function readUpTo(driver: SourceDriver, reader: SourceReader, { at, from, 
   const read: Read = { next: offset(from), records: [] };
   for (let i = 0; read.next < end && i < 200; i++) {
     for (const event of await driver.settle(reader.poll({ maxWaitMs: 500, only: at }))) {
-      if (event.kind !== 'records') throw new Error(`${event.kind} at ${event.offset}`);
+      if (event.kind !== 'records') throw new Error(`${event.kind} after ${read.next}`);
       expect({ topic: event.topic, partition: event.partition }).toEqual(at);
       expect(event.firstOffset).toBe(read.next);
       expect(event.nextOffset > event.firstOffset).toBe(true);
@@ -171,6 +175,69 @@ export function sourceContract(make: () => Promise<SourceDriver>): void {
     await driver.settle(driver.addPartitions(topic, 2));
     await driver.settle(driver.produce(at, payloads('new', 2)));
     expect((await readUpTo(driver, reader, { at, from: 0n, end: 2n })).records).toHaveLength(2);
+  });
+
+  it('says what a partition holds when asked, and reads it from where it is sought then', async () => {
+    const driver = await make();
+    const at = { topic: await driver.makeTopic(1), partition: 0 };
+    await driver.settle(driver.produce(at, payloads('a', 10)));
+    await driver.settle(driver.deleteBefore(at, offset(6n)));
+    const reader = await open(driver);
+    for (let i = 0; i < 2; i += 1) {
+      reader.find(at);
+      expect(await driver.settle(firstEvents(reader))).toEqual([{ kind: 'found', ...at, logStart: 6n, end: 10n }]);
+      expect(await driver.settle(reader.poll({ maxWaitMs: 300 }))).toEqual([]);
+    }
+    reader.seek(at, offset(7n));
+    expect((await readUpTo(driver, reader, { at, from: 7n, end: 10n })).records).toHaveLength(3);
+    reader.seek(at, offset(2n));
+    expect(await driver.settle(firstEvents(reader))).toEqual([{ kind: 'out-of-range', ...at, offset: 2n, logStart: 6n, end: 10n }]);
+  });
+
+  it('finds a partition as soon as it exists', async () => {
+    const driver = await make();
+    const topic = await driver.makeTopic(1);
+    const at = { topic, partition: 1 };
+    const reader = await open(driver);
+    reader.find(at);
+    expect(await driver.settle(reader.poll({ maxWaitMs: 300 }))).toEqual([]);
+    await driver.settle(driver.addPartitions(topic, 2));
+    expect(await driver.settle(firstEvents(reader))).toMatchObject([{ kind: 'found', ...at, logStart: 0n }]);
+  });
+
+  it.each([{ records: 3 }, { records: 10 }, { records: 30 }])('finds a partition of 10 records again that was deleted and made anew with $records', async ({ records }) => {
+    const driver = await make();
+    const at = { topic: await driver.makeTopic(1), partition: 0 };
+    await driver.settle(driver.produce(at, payloads('a', 10)));
+    const reader = await open(driver);
+    reader.find(at);
+    await driver.settle(firstEvents(reader));
+    reader.seek(at, offset(0n));
+    await readUpTo(driver, reader, { at, from: 0n, end: 10n });
+    await driver.settle(driver.deleteTopic(at.topic));
+    await driver.settle(driver.makeAgain(at.topic, 1));
+    await driver.settle(driver.produce(at, payloads('b', records)));
+    const events = await driver.settle(firstEvents(reader));
+    // Found right when it was made, or with records.
+    expect(events).toMatchObject([{ kind: 'found', ...at, logStart: 0n }]);
+    expect(await driver.settle(reader.poll({ maxWaitMs: 300 }))).toEqual([]);
+    reader.seek(at, offset(0n));
+    const read = await readUpTo(driver, reader, { at, from: 0n, end: BigInt(records) });
+    expect(same(read.records[0], payload('b0'))).toBe(true);
+  });
+
+  it('reads on in what was made anew if it was not to find the partition', async () => {
+    const driver = await make();
+    const at = { topic: await driver.makeTopic(1), partition: 0 };
+    const reader = await open(driver);
+    reader.find(at);
+    await driver.settle(firstEvents(reader));
+    reader.drop(at);
+    reader.seek(at, offset(0n));
+    await driver.settle(driver.deleteTopic(at.topic));
+    await driver.settle(driver.makeAgain(at.topic, 1));
+    await driver.settle(driver.produce(at, payloads('b', 5)));
+    expect((await readUpTo(driver, reader, { at, from: 0n, end: 5n })).records).toHaveLength(5);
   });
 
   it('closes more than once, and at once while a poll waits', async () => {

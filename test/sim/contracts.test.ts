@@ -77,6 +77,8 @@ describe.each(SEEDS)('ports in memory, seed %i', (seed) => {
         },
         deleteBefore: async ({ topic, partition }, before) => source.deleteBefore(topic, partition, before),
         addPartitions,
+        deleteTopic: async (topic) => source.partitions(topic).forEach(({ partition }) => source.remove(topic, partition)),
+        makeAgain: addPartitions,
         settle: world.settle,
       };
     });

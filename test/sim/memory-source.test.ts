@@ -34,7 +34,7 @@ async function readTo(reader: SourceReader, end: Offset): Promise<SourceBatch[]>
   const batches: SourceBatch[] = [];
   while (batches.at(-1)?.nextOffset !== end) {
     for (const event of await reader.poll({ maxWaitMs: 1_000 })) {
-      if (event.kind !== 'records') throw new Error(`out of range at ${event.offset}`);
+      if (event.kind !== 'records') throw new Error(`${event.kind} after ${batches.at(-1)?.nextOffset}`);
       batches.push(event);
     }
   }

@@ -11,6 +11,8 @@ export async function runSeeds(first: number, count: number): Promise<void> {
   const sum = (of: (report: SimulationReport) => number): number => reports.reduce((total, each) => total + of(each), 0);
   process.stdout.write(`seeds ${SHIFT + first} … ${SHIFT + first + count - 1}: ${sum((r) => r.records)} records, ` +
     `${sum((r) => Number(r.blocks))} blocks, ${sum((r) => Number(r.epochs))} epochs, ${sum((r) => r.events)} events\n`);
+  const alarms = new Set(reports.flatMap((report) => report.alarms));
+  expect(['source-expired', 'source-regressed', 'lost'].filter((alarm) => !alarms.has(alarm)), 'changes of topics that no worker met').toEqual([]);
   const hit = new Set(reports.flatMap((report) => report.crashedIn));
   expect(PORT_CALLS.filter((call) => ![...hit].some((each) => each.startsWith(call))), 'port calls that no crash hit').toEqual([]);
 }

@@ -6,11 +6,11 @@ import {
   apply, compareSegments, emptyState, encodeLine, formatSegment, hashToText, leafHash, parseMessage, RootHasher,
   segmentCount, segmentHash, SegmentHasher, stateHash, treeRoot, isPlaitError,
   type BlockHeader, type FoldState, type Hash, type LedgerState, type LogPosition, type Outcome, type Segment,
-  type VerifySignature,
+  type TopicPartition, type VerifySignature,
 } from '@plait/core';
 import type { LogMessage, SourceRecord } from '@plait/roles';
 import { LEDGER_KEY, ORIGIN } from './keyring.ts';
-import type { MemorySource } from './memory-source.ts';
+import type { Incarnation, MemorySource } from './memory-source.ts';
 
 /** A record where the global order has it. */
 export interface Ordered {
@@ -28,7 +28,13 @@ function must(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Violation(what);
 }
 
+interface Numbered extends Ordered {
+  readonly generation: bigint;
+}
+
 interface Place {
+  /** Where the generation began. */
+  readonly startOffset: bigint;
   generation: bigint;
   nextIndex: bigint;
   nextOffset: bigint;
@@ -39,7 +45,11 @@ interface Place {
 export class Oracle {
   readonly #source: MemorySource;
   readonly #verify: VerifySignature;
-  readonly #order: Ordered[] = [];
+  readonly #order: Numbered[] = [];
+  /** The segments of losses that were numbered. */
+  readonly #losses: Segment[] = [];
+  /** The newest numbered segment that holds records, of each partition. */
+  readonly #last = new Map<string, Segment>();
   readonly #places = new Map<string, Place>();
   readonly #states = new Map<LogPosition, LedgerState>();
   #waiting: { position: LogPosition; segment: Segment }[] = [];
@@ -99,7 +109,7 @@ export class Oracle {
     this.#epoch += 1n;
     this.#claim = undefined;
     for (const { topic, partition, generation, offset } of starts) {
-      this.#places.set(`${topic}/${partition}`, { generation, nextIndex: 0n, nextOffset: offset, previous: undefined });
+      this.#places.set(`${topic}/${partition}`, { generation, nextIndex: 0n, startOffset: offset, nextOffset: offset, previous: undefined });
     }
   }
 
@@ -108,13 +118,14 @@ export class Oracle {
     for (const { accepted, segment } of outcomes) {
       if (!accepted) continue;
       const name = `${segment.topic}/${segment.partition}`;
-      const place = this.#places.get(name) ?? { generation: 0n, nextIndex: 0n, nextOffset: 0n, previous: undefined };
+      const place = this.#places.get(name) ?? { generation: 0n, nextIndex: 0n, startOffset: 0n, nextOffset: 0n, previous: undefined };
       must(segment.generation === place.generation, `${name}: generation ${segment.generation} after ${place.generation}`);
       must(segment.firstIndex === place.nextIndex, `${name}: index ${segment.firstIndex} after ${place.nextIndex}`);
       must(segment.firstOffset === place.nextOffset, `${name}: offset ${segment.firstOffset} after ${place.nextOffset}`);
       must(place.previous === undefined || segment.previous === place.previous, `${name}: names another segment`);
+      if (segment.kind === 'loss') this.#checkLoss(segment);
       this.#places.set(name, {
-        generation: segment.generation, nextIndex: segment.nextIndex, nextOffset: segment.nextOffset,
+        startOffset: place.startOffset, generation: segment.generation, nextIndex: segment.nextIndex, nextOffset: segment.nextOffset,
         previous: segmentHash(segment),
       });
       this.#waiting.push({ position, segment });
@@ -146,19 +157,36 @@ export class Oracle {
     this.#cut = header.cut;
   }
 
-  /** The records of a segment are those of the source, and get the next seqs. */
+  /** Losses are allowed, and end where the partition began at some time: what was still there is not called lost. */
+  #checkLoss(segment: Segment): void {
+    must(this.state?.configuration.body.onLoss === 'record', `loss accepted though none is allowed: ${formatSegment(segment)}`);
+    const starts = this.#source.incarnations(segment.topic, segment.partition).flatMap((each) => each.starts);
+    must(starts.includes(segment.nextOffset), `${formatSegment(segment)}: the partition never began where the loss ends`);
+  }
+
+  /** The records of a segment are those of the source in one of its lives, and get the next seqs. */
   #number(segment: Segment): void {
-    const { topic, partition } = segment;
-    const inRange = this.#source.records(topic, partition).filter(
-      ({ offset }) => offset >= segment.firstOffset && offset < segment.nextOffset,
-    );
-    must(segment.kind === 'segment', `loss accepted: ${formatSegment(segment)}`);
-    must(BigInt(inRange.length) === segmentCount(segment), `${formatSegment(segment)} counts other records than the source`);
-    const hasher = new SegmentHasher();
-    for (const record of inRange) hasher.add(record.offset, record.timestamp, record.payload);
-    must(hashToText(hasher.root()) === segment.root, `${formatSegment(segment)} has another root than the source`);
-    for (const record of inRange) this.#order.push({ topic, partition, record });
-    this.#seq += BigInt(inRange.length);
+    const { topic, partition, generation } = segment;
+    this.#seq += segmentCount(segment);
+    if (segment.kind === 'loss') {
+      this.#losses.push(segment);
+      return;
+    }
+    const lives = this.#source.incarnations(topic, partition).filter((life) => holds(life, segment));
+    must(lives[0] !== undefined, `${formatSegment(segment)} has another root than the source ever had`);
+    if (segmentCount(segment) === 0n) return;
+    this.#checkLife(segment, lives);
+    for (const record of recordsIn(lives[0], segment)) this.#order.push({ topic, partition, generation, record });
+  }
+
+  /** Two segments of one generation are of one life of the partition, as far as the earlier one could still be read in it. */
+  #checkLife(segment: Segment, lives: readonly Incarnation[]): void {
+    const name = `${segment.topic}/${segment.partition}`;
+    const before = this.#last.get(name);
+    this.#last.set(name, segment);
+    if (before === undefined || before.generation !== segment.generation) return;
+    const isContinued = lives.some((life) => holds(life, before) || (life.starts.at(-1) ?? 0n) > before.firstOffset);
+    must(isContinued, `${formatSegment(segment)} follows records of another life of its partition`);
   }
 
   /** What an honest leader in force writes at its height is accepted: else its content did not follow from the log. */
@@ -169,22 +197,46 @@ export class Oracle {
     throw new Violation(`the block of height ${header.height} of the leader in force was ignored: ${reason}`);
   }
 
-  /** Every visible record of the sources has its seq, in offset order. */
+  /** Every visible record of the sources has its seq, or is lost, in offset order. */
   checkComplete(): void {
     const seen = new Map<string, bigint>();
-    for (const { topic, partition, record } of this.#order) {
-      const name = `${topic}/${partition}`;
+    for (const { topic, partition, generation, record } of this.#order) {
+      const isAnew = this.#source.incarnations(topic, partition).length > 1;
+      const name = `${topic}/${partition}${isAnew ? ` ${generation}` : ''}`;
       must((seen.get(name) ?? -1n) < record.offset, `${name}: offset ${record.offset} is out of order`);
       seen.set(name, record.offset);
     }
     for (const topic of this.state?.configuration.body.sources ?? []) {
-      for (const { partition } of this.#source.partitions(topic)) {
-        const count = this.#order.filter((each) => each.topic === topic && each.partition === partition).length;
-        const wanted = this.#source.records(topic, partition).length;
-        must(count === wanted, `${topic}/${partition}: ${count} of ${wanted} records are sequenced`);
-      }
+      for (const at of this.#source.partitions(topic)) this.#checkCovered(at);
     }
   }
+
+  /** A partition that began anew has all its records since its newest generation began; any other has all there ever were. */
+  #checkCovered({ topic, partition }: TopicPartition): void {
+    const lives = this.#source.incarnations(topic, partition);
+    const place = lives.length > 1 ? this.#places.get(`${topic}/${partition}`) : undefined;
+    const isHere = (each: { topic: string; partition: number; generation: bigint }): boolean =>
+      each.topic === topic && each.partition === partition && (place === undefined || each.generation === place.generation);
+    const numbered = new Set(this.#order.filter(isHere).map(({ record }) => record.offset));
+    const losses = this.#losses.filter(isHere);
+    for (const { offset } of this.#source.records(topic, partition)) {
+      const isCovered = numbered.has(offset) || losses.some((loss) => loss.firstOffset <= offset && offset < loss.nextOffset);
+      must(isCovered || offset < (place?.startOffset ?? 0n), `${topic}/${partition}: offset ${offset} is not sequenced`);
+    }
+  }
+}
+
+/** The records of a life that lie in the segment's range. */
+function recordsIn({ records }: Incarnation, { firstOffset, nextOffset }: Segment): readonly SourceRecord[] {
+  return records.filter(({ offset }) => offset >= firstOffset && offset < nextOffset);
+}
+
+function holds(life: Incarnation, segment: Segment): boolean {
+  const records = recordsIn(life, segment);
+  if (segment.kind === 'loss' || BigInt(records.length) !== segmentCount(segment)) return false;
+  const hasher = new SegmentHasher();
+  for (const record of records) hasher.add(record.offset, record.timestamp, record.payload);
+  return hashToText(hasher.root()) === segment.root;
 }
 
 function blockOf(value: Uint8Array): BlockHeader | undefined {

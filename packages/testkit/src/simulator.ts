@@ -2,8 +2,8 @@
  * The simulator: one seed decides everything that happens to a ledger with real roles over ports in memory.
  *
  * First chaos: processes crash, pause and come back, the group rebalances, the lease lies, brokers go away, appends are
- * lost, late and doubled, somebody writes hostile messages. Then faults end, and everything must be sequenced and read
- * within a bounded time. In the end the whole ledger is derived again and compared with the sources.
+ * lost, late and doubled, somebody writes hostile messages; in some runs topics expire, shrink and are made anew. Then
+ * faults end, and everything must be sequenced and read within a bounded time. In the end the whole ledger is derived again and compared with the sources.
  */
 import {
   chainOf, encodePayload, epoch, formatBlock, formatClaim, formatConfiguration, formatGenesis, generation, hashToText, logPosition, sealBlock, signNote,
@@ -11,7 +11,7 @@ import {
 } from '@plait/core';
 import {
   Coordinator, LeaseKeeper, Reader, runLoop, Worker,
-  type LogAppender, type RoleTimes,
+  type LogAppender, type RoleEvent, type RoleTimes,
 } from '@plait/roles';
 import { Faults, HARSH_FAULTS } from './faults.ts';
 import { cachedVerify, COORDINATOR_KEYS, LEDGER_KEY, ORIGIN, simulatedGenesis, verifiers, WORKER_KEYS } from './keyring.ts';
@@ -22,6 +22,7 @@ import { MemorySource } from './memory-source.ts';
 import { checkOneTextEach, checkPrefix, Oracle, Violation, type Ordered } from './oracle.ts';
 import type { Prng } from './prng.ts';
 import { isAlive, Scheduler, type Process } from './scheduler.ts';
+import { SourceTurmoil } from './source-turmoil.ts';
 import type { TracePhase } from './trace.ts';
 import { VirtualClock, virtualRandom } from './virtual-clock.ts';
 
@@ -51,6 +52,8 @@ export interface SimulationReport {
   readonly events: number;
   /** The port calls that crashes hit. */
   readonly crashedIn: readonly string[];
+  /** Alarms of the workers, and `lost`, in the order they came. */
+  readonly alarms: readonly string[];
 }
 
 interface Running {
@@ -80,6 +83,9 @@ class Simulation {
   readonly #sent: Uint8Array[] = [];
   readonly #hostile = new Set<string>();
   readonly #outputs: { who: string; output: Ordered[] }[] = [];
+  readonly #alarms: string[] = [];
+  /** In some runs the topics change too; in the others a reader must get everything. */
+  readonly #topics: SourceTurmoil | undefined;
   #running: Running[] = [];
   #calm = false;
 
@@ -95,6 +101,8 @@ class Simulation {
     this.#group = new MemoryGroup(this.#scheduler, { faults: this.#faults, partitionsOf, sessionTimeoutMs: SESSION_TIMEOUT_MS });
     this.#lease = new MemoryLease(this.#scheduler, { faults: this.#faults, ttlMs: LEASE_TTL_MS });
     this.#oracle = new Oracle({ source: this.#source, verify, hostile: this.#hostile });
+    const turmoil = { source: this.#source, scheduler: this.#scheduler, partitions: PARTITIONS.map(([topic, partition]) => ({ topic, partition })) };
+    this.#topics = this.#chance.chance(0.3) ? new SourceTurmoil(turmoil) : undefined;
     this.#log.onLanded = (message) => this.#guard(() => this.#oracle.take(message));
   }
 
@@ -115,7 +123,7 @@ class Simulation {
     return {
       seed: this.#scheduler.seed, traceHash: this.#scheduler.trace.hash, records: this.#oracle.order.length,
       blocks: this.#oracle.state?.height ?? 0n, epochs: this.#oracle.state?.epoch ?? 0n,
-      messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: this.#crashedIn(),
+      messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: this.#crashedIn(), alarms: this.#alarms,
     };
   }
 
@@ -151,9 +159,7 @@ class Simulation {
       role = new Coordinator({
         ...this.#ports(self), key: COORDINATOR_KEYS[n < 2 ? 0 : 1], lease: keeper, clock, random,
       });
-      await Promise.all([
-        runLoop(role, { clock, signal: FOREVER }), runLoop(keeper, { clock, signal: FOREVER }),
-      ]);
+      await Promise.all([runLoop(role, { clock, signal: FOREVER }), runLoop(keeper, { clock, signal: FOREVER })]);
     });
     return { process, start: () => this.#startCoordinator(n), state: () => role?.state };
   }
@@ -164,11 +170,16 @@ class Simulation {
       const clock = new VirtualClock(this.#scheduler, self);
       role = new Worker({
         ...this.#ports(self), key: WORKER_KEYS[n === 0 ? 0 : 1], clock,
-        source: this.#source.reader(self), membership: this.#group.member(self),
+        source: this.#source.reader(self), membership: this.#group.member(self), observe: (event) => this.#hear(event),
       });
       await runLoop(role, { clock, signal: FOREVER });
     });
     return { process, start: () => this.#startWorker(n), state: () => role?.state };
+  }
+
+  #hear(event: RoleEvent): void {
+    if (event.event === 'alarm') this.#alarms.push(event.alarm);
+    if (event.event === 'lost') this.#alarms.push(event.event);
   }
 
   #startReader(): Running {
@@ -176,10 +187,13 @@ class Simulation {
     const output: Ordered[] = [];
     const process = this.#scheduler.spawn('reader', async (self) => {
       const clock = new VirtualClock(this.#scheduler, self);
-      const reader = new Reader({ ...this.#ports(self), source: this.#source.reader(self), clock });
+      const reader = new Reader({ ...this.#ports(self), source: this.#source.reader(self), clock, newest: async () => this.#oracle.state });
       role = reader;
       const step = async (): Promise<void> => {
-        const verified = await reader.step();
+        const verified = await reader.step().catch(async (error: unknown) => {
+          if (this.#topics?.explains(error) !== true) throw error;
+          return await new Promise<never>(() => undefined);
+        });
         if (verified?.kind !== 'records') return;
         const { topic, partition } = verified.segment;
         for (const record of verified.records) output.push({ topic, partition, record });
@@ -226,7 +240,7 @@ class Simulation {
   #chaosSoon(): void {
     this.#scheduler.after(this.#chance.int(200), 'chaos', () => {
       if (this.#calm) return;
-      this.#chance.pick(this.#turmoil)();
+      this.#chance.pick([...this.#turmoil, ...(this.#topics?.kinds ?? [])])();
       this.#chaosSoon();
     });
   }
@@ -329,6 +343,7 @@ class Simulation {
     this.#configure(state, {
       coordinatorKeys: verifiers(chosen(COORDINATOR_KEYS)), workerKeys: verifiers(chosen(WORKER_KEYS)),
       pendingMax: this.#chance.pick([1, 3, 64]), starts: this.#chance.chance(0.5) ? [start] : [],
+      ...(this.#topics === undefined ? {} : { onLoss: this.#chance.pick(['stop', 'record']) }),
     });
   }
 
@@ -349,7 +364,9 @@ class Simulation {
     this.#source.isDown = false;
     const { state } = this.#oracle;
     if (state !== undefined) {
-      this.#configure(state, { coordinatorKeys: verifiers(COORDINATOR_KEYS), workerKeys: verifiers(WORKER_KEYS), pendingMax: 64 });
+      this.#configure(state, {
+        coordinatorKeys: verifiers(COORDINATOR_KEYS), workerKeys: verifiers(WORKER_KEYS), pendingMax: 64, ...this.#topics?.repair(state),
+      });
     }
     for (const each of this.#running) {
       this.#scheduler.resume(each.process);
@@ -357,7 +374,8 @@ class Simulation {
     }
     const untilMs = this.#scheduler.nowMs + CALM_MS_MAX;
     const wanted = PARTITIONS.reduce((sum, [topic, partition]) => sum + this.#source.records(topic, partition).length, 0);
-    const done = (): boolean => this.#outputs.at(-1)?.output.length === wanted && this.#oracle.order.length === wanted;
+    const done = (): boolean => this.#topics?.hasAll(this.#oracle.state) ??
+      (this.#outputs.at(-1)?.output.length === wanted && this.#oracle.order.length === wanted);
     const end = await this.#scheduler.run({ untilMs, until: done });
     if (end !== 'until') {
       this.#scheduler.fail(new Violation(`no progress: ${wanted} records, ${this.#oracle.order.length} sequenced, ` +

@@ -94,4 +94,27 @@ export const BUGS: readonly Bug[] = [
       to: 'if (buffer.nextOffset <= segment.firstOffset) return undefined;',
     }],
   },
+  {
+    name: 'call a range lost that can still be read',
+    edits: [{ file: 'roles/src/worker.ts', from: 'work.lose(logStart);', to: 'work.lose(end);' }],
+  },
+  {
+    name: 'call what expired lost though no configuration allows it, and hash on behind it',
+    edits: [
+      { file: 'roles/src/worker.ts', from: "if (this.state?.configuration.body.onLoss !== 'record') {", to: 'if (false) {' },
+      { file: 'core/src/fold-report.ts', from: "(segment.kind === 'loss' && body.onLoss === 'stop' ? 'loss-not-allowed' : undefined)", to: 'undefined' },
+    ],
+  },
+  {
+    name: 'go on without a look at the last segment',
+    edits: [{ file: 'roles/src/chain-check.ts', from: 'return records === segmentCount(segment) && root === segment.root;', to: 'return true;' }],
+  },
+  {
+    name: 'look at the last segment only when a worker starts with a partition',
+    edits: [{
+      file: 'roles/src/partition-work.ts',
+      from: "const isThere = last?.kind === 'segment' && last.firstOffset >= logStart;",
+      to: "const isThere = this.#phase === 'finding' && last?.kind === 'segment' && last.firstOffset >= logStart;",
+    }],
+  },
 ];
