@@ -13,8 +13,8 @@ const EXAMPLES = `
 Run two or three: one leads, the others stand by. Redis only decides who tries first; the order never depends on it.
 
 Examples:
-  plait coordinator --bootstrap-server localhost:9092 --redis-url redis://localhost:6379
-  plait coordinator --ledger /etc/plait/orders --key /run/secrets/coordinator.key
+  plait coordinator
+  plait coordinator --ledger ./plait --lease-ttl 3000
 `;
 
 const LEASE_TTL_MS = 2_000;

@@ -20,7 +20,7 @@ and Maven). Their data is kept, so that the ledger goes on with the next "plait 
 
 Examples:
   plait dev
-  plait dev --topic orders --topic payments --partitions 12 --ledger ./try
+  plait dev --topic payments --partitions 12 --ledger ./payments
 `;
 
 const PARTITIONS_DEFAULT = 6;

@@ -17,8 +17,8 @@ If init is interrupted, run the same command again: it goes on where it was. The
 --write-text FILE here, "plait keys sign" there, --signed FILE here.
 
 Examples:
-  plait init --topic orders --bootstrap-server localhost:9092
-  plait init --topic orders --topic payments --origin example.com/shop --from latest --replication 3
+  plait init --topic orders
+  plait init --topic orders --from latest --log orders.second --origin example.com/orders --ledger ./second
 `;
 
 const REPLICATION_MAX = 32_767;

@@ -14,9 +14,8 @@ end − sequenced; it counts what readers do not see (transaction markers, abort
 checks its signatures, but reads no records: that is what "plait read" does.
 
 Examples:
-  plait status --bootstrap-server localhost:9092
+  plait status -o json
   plait status --watch
-  plait status -o json | jq .nextSeq
 `;
 
 const WATCH_SECONDS = 1;

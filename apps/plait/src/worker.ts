@@ -15,8 +15,8 @@ const EXAMPLES = `
 Run as many as you like: they share the partitions. Each may have a key of its own; a configuration names all of them.
 
 Examples:
-  plait worker --bootstrap-server localhost:9092
-  plait worker --ledger /etc/plait/orders --key /run/secrets/worker.key
+  plait worker
+  plait worker --ledger ./plait --key ./plait/keys/worker.key
 `;
 
 /** The command. */
