@@ -5,7 +5,7 @@ import { openLease, type RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
 import { redisPlace, type RedisCommandOptions } from './config-redis.ts';
 import { observer } from './log.ts';
-import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, stateOption, redisOption } from './options.ts';
+import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, minConfigurationOption, stateOption, redisOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
 import { configurationWatch, daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, type RoleOptions, type RoleSettings } from './wiring.ts';
 
@@ -36,6 +36,7 @@ export function coordinatorCommand(): Command {
     .option('--lease-ttl <ms>', 'how long the lease lasts if its holder dies', countArgument(1_000, LEASE_TTL_MS_MAX), LEASE_TTL_MS)
     .addOption(stateOption())
     .addOption(copyOption())
+    .addOption(minConfigurationOption())
     .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: CoordinatorCommandOptions) => {

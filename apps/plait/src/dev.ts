@@ -35,8 +35,8 @@ interface DevOptions extends CommonOptions {
 /** The command. */
 export function devCommand(): Command {
   return new Command('dev')
-    .summary('run Kafka, Redis, a worker and a coordinator here')
-    .description('Starts Kafka and Redis, creates topics and a ledger that are not there yet, and runs a worker and a coordinator until Ctrl-C.')
+    .summary('run Kafka, Redis, a worker, a coordinator and a publisher here')
+    .description('Starts Kafka and Redis, creates topics and a ledger that are not there yet, and runs a worker, a coordinator and a publisher until Ctrl-C.')
     .option('--topic <topic...>', 'source topics; made if they are not there (default: those of the ledger, or orders)')
     .option('--partitions <n>', 'partitions of topics that are made', countArgument(1, PARTITIONS_MAX), PARTITIONS_DEFAULT)
     .option('--data-dir <folder>', 'folder for the data of Kafka and the logs (default: data in the ledger\'s folder)')
@@ -122,11 +122,13 @@ async function runRoles(running: Running): Promise<void> {
     });
   await using worker = start('worker');
   await using coordinator = start('coordinator');
+  await using publisher = start('publisher');
+  const roles = [worker, coordinator, publisher];
   const stopped = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
   if (signal.aborted) return;
-  await Promise.race([stopped, Promise.all([worker.ready, coordinator.ready])]);
-  if (!signal.aborted) await printAddresses(running, [worker, coordinator]);
-  const ended = [worker, coordinator].map(async (role) => ({ role, ...(await role.exited) }));
+  await Promise.race([stopped, Promise.all(roles.map(({ ready }) => ready))]);
+  if (!signal.aborted) await printAddresses(running, roles);
+  const ended = roles.map(async (role) => ({ role, ...(await role.exited) }));
   const first = await Promise.race([stopped, ...ended]);
   if (first !== undefined && !signal.aborted) {
     throw new PlaitError('unavailable', `the ${first.role.command} ended (${first.signal ?? `code ${first.code}`}): see its log ${first.role.logFile}`);

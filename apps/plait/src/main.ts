@@ -10,6 +10,7 @@ import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
 import { historyCommand } from './history.ts';
 import { initCommand } from './init.ts';
 import { keysCommand } from './keys-command.ts';
+import { publisherCommand } from './publisher.ts';
 import { readCommand } from './read.ts';
 import { reconfigureCommand } from './reconfigure.ts';
 import { recoverCommand } from './recover.ts';
@@ -23,6 +24,7 @@ Your own topic:
   plait init --topic orders --bootstrap-server localhost:9092
   plait worker --bootstrap-server localhost:9092
   plait coordinator --bootstrap-server localhost:9092 --redis-url redis://localhost:6379
+  plait publisher --bootstrap-server localhost:9092
   plait read --bootstrap-server localhost:9092 --follow
 
 Nothing at hand: plait dev
@@ -34,7 +36,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), readCommand(), statusCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), readCommand(), statusCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });

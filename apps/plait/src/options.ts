@@ -46,6 +46,11 @@ export const redisTlsOptions = (): Option[] => [
 export const stateOption = (): Option =>
   new Option('--state <file>', 'file of what it remembers of the log (default: state/<role>.json in the ledger\'s folder)');
 
+/** `--min-configuration`: what a role does not start from. */
+export const minConfigurationOption = (): Option =>
+  new Option('--min-configuration <version>', 'start from no state whose configuration is older: name the one that revoked a leaked checkpoint key')
+    .argParser(seqArgument).default(0n);
+
 /** `--copy`: where a role copies the log to. */
 export const copyOption = (): Option =>
   new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: coordinators and publishers, copy/<role> in the ledger\'s folder)');

@@ -12,7 +12,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 /** Which role to start, and where its log goes. */
 export interface SpawnRoleOptions {
-  readonly command: 'worker' | 'coordinator';
+  readonly command: 'worker' | 'coordinator' | 'publisher';
   /** More arguments: `--ledger`, `--bootstrap-server` and so on. */
   readonly args?: readonly string[];
   /** Added to this process' environment. */
@@ -35,8 +35,8 @@ export interface RoleProcess extends AsyncDisposable {
   readonly pid: number;
   readonly logFile: string;
   /**
-   * A worker: its first partitions were assigned (never, if there are more workers than partitions). A coordinator: it has
-   * read the log. Rejects with `unavailable` if the process ends before.
+   * A worker: its first partitions were assigned (never, if there are more workers than partitions). A coordinator or
+   * publisher: it has read the log. Rejects with `unavailable` if the process ends before.
    */
   readonly ready: Promise<void>;
   readonly exited: Promise<Exit>;
@@ -106,7 +106,7 @@ async function readiness(child: ChildProcess, { command, logFile, onLine }: Spaw
 }
 
 function isReady(command: SpawnRoleOptions['command'], line: LogLine): boolean {
-  if (command === 'coordinator') return line['event'] === 'caught-up';
+  if (command !== 'worker') return line['event'] === 'caught-up';
   const { event, partitions } = line;
   return event === 'assigned' && Array.isArray(partitions) && partitions.length > 0;
 }

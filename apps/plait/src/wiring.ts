@@ -1,10 +1,10 @@
-/** What worker and coordinator have in common: the ledger they are pinned to, and the ports over Kafka. */
+/** What the roles have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
 import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
-import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, type KafkaOptions } from '@plait/kafka';
+import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { openLedger, type LedgerFile } from '@plait/ledger';
-import { runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
+import { coldStart, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from './exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
 import { makeLog, observer, type Log } from './log.ts';
@@ -25,25 +25,32 @@ export interface RoleSettings {
   readonly stateFile: string;
   /** Folder of its copy of the log; it keeps none without. */
   readonly copyFolder?: string;
+  /** It starts from no state whose configuration has a lower version. */
+  readonly minConfiguration: bigint;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
-/** Options of worker and coordinator. */
+/** The roles that run as daemons. */
+export type RoleName = 'worker' | 'coordinator' | 'publisher';
+
+/** Their options. */
 export interface RoleOptions extends CommonOptions {
   readonly key?: string;
   readonly state?: string;
   readonly copy?: string;
+  readonly minConfiguration: bigint;
 }
 
 /** Reads the folder's files. Throws `config`. */
-export async function roleSettings(role: 'worker' | 'coordinator', options: RoleOptions, context: { log: Log; signal: AbortSignal }): Promise<RoleSettings> {
+export async function roleSettings(role: RoleName, options: RoleOptions, context: { log: Log; signal: AbortSignal }): Promise<RoleSettings> {
   const kafka = kafkaOptions(options, context.log);
   const ledger = await loadLedger(options.ledger);
-  const key = await loadKey(options.key ?? keyPath(options.ledger, role));
+  const key = await loadKey(options.key ?? keyPath(options.ledger, role === 'publisher' ? 'checkpoint' : role));
   const stateFile = options.state ?? stateFilePath(options.ledger, role);
   const copyFolder = options.copy ?? (KEEPS_COPY.has(role) ? copyFolderPath(options.ledger, role) : undefined);
-  return { kafka, ledger, key, stateFile, ...(copyFolder === undefined ? {} : { copyFolder }), ...context };
+  const { minConfiguration } = options;
+  return { kafka, ledger, key, stateFile, minConfiguration, ...(copyFolder === undefined ? {} : { copyFolder }), ...context };
 }
 
 /** What every role pins. */
@@ -67,21 +74,39 @@ function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
 }
 
 /**
- * Opens the log for a role, after a look whether it is this ledger's and has the settings it needs. Both ports are closed
- * by `ports`. `paceMs` is how long a message may rest unread. Throws `config`, `unavailable`, `missing`.
+ * Opens the log for a role, after a look whether it is this ledger's and has the settings it needs: behind the newest state
+ * that is confirmed, else at its beginning. Both ports are closed by `ports`. `paceMs` is how long a message may rest unread.
+ * Throws `config`, `unavailable`, `missing`.
  */
 export async function openLog(
   settings: RoleSettings, ports: AsyncDisposableStack, { paceMs }: { readonly paceMs: number },
-): Promise<{ reader: LogReader; appender: LogAppender } & Keeping> {
-  const { kafka, ledger, log } = settings;
+): Promise<{ reader: LogReader; appender: LogAppender; start?: LedgerState } & Keeping> {
+  const { kafka, ledger, log, minConfiguration } = settings;
   const topic = ledger.log;
+  const observe = observer(log);
+  await requireLog(settings);
+  const keeping = await keepingOf(settings, ports);
+  const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe });
+  // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
+  if (start === undefined) await requireGenesis(settings);
+  for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
+  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(start === undefined ? 0n : start.position + 1n), paceMs }), (port) => port.close());
+  const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
+  return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
+}
+
+/** Throws `config` unless there is such a topic; an alarm if its beginning is gone. */
+async function requireLog({ kafka, ledger, log }: RoleSettings): Promise<void> {
+  const [partition] = await topicOffsets({ kafka, topic: ledger.log });
+  if (partition === undefined || partition.logStart === 0n) return;
+  observer(log)({ event: 'alarm', alarm: 'log-start', message: `the log ${ledger.log} begins at position ${partition.logStart}: what was ` +
+    'before is deleted, and only those who have a confirmed state can go on' });
+}
+
+async function requireGenesis({ kafka, ledger, log }: RoleSettings): Promise<void> {
   const { brokers, ...rest } = kafka;
   await using opened = await openLedger({ ...ledger, bootstrapServers: brokers, kafka: rest });
   log.debug({ event: 'opened', origin: opened.origin }, `found genesis of ${opened.origin}`);
-  for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
-  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(0n), paceMs }), (port) => port.close());
-  const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
-  return { reader, appender, ...(await keepingOf(settings, ports)) };
 }
 
 /** What a role needs to notice when the log is no longer the one it knew, and for others to write it anew. */
@@ -105,23 +130,26 @@ export async function keepingOf(
   return { openLog: openLogAt, memory, copy };
 }
 
+const KEYS_OF = { worker: 'workerKeys', coordinator: 'coordinatorKeys', publisher: 'checkpointKeys' } as const;
+
 /**
- * Looks at each configuration that comes into force: the sources' settings (throws `config` when one is compacted), and
- * whether the role's key is in it (an alarm: without that the role does nothing).
+ * Looks at each configuration that comes into force: whether the role's key is in it (an alarm: without that the role does
+ * nothing), and the sources' settings (throws `config` when one is compacted), with which a publisher has nothing to do.
  */
-export function configurationWatch({ kafka, key, log }: RoleSettings, role: 'worker' | 'coordinator'): (state: LedgerState | undefined) => Promise<void> {
+export function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): (state: LedgerState | undefined) => Promise<void> {
   const observe = observer(log);
   let seen = '';
   return async (state) => {
     if (state === undefined || state.configuration.hash === seen) return;
     const { body, hash, version } = state.configuration;
-    const keys = role === 'worker' ? body.workerKeys : body.coordinatorKeys;
-    if (!keys.some(({ vkey }) => vkey === key.verifier.vkey)) {
+    if (!body[KEYS_OF[role]].some(({ vkey }) => vkey === key.verifier.vkey)) {
       observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${role} key of configuration ` +
         `${version}: this ${role} does nothing until a configuration names it` });
     }
-    const { warnings } = await checkSourceTopics({ kafka, topics: body.sources });
-    for (const warning of warnings) log.warn({ event: 'setting' }, warning);
+    if (role !== 'publisher') {
+      const { warnings } = await checkSourceTopics({ kafka, topics: body.sources });
+      for (const warning of warnings) log.warn({ event: 'setting' }, warning);
+    }
     seen = hash;
   };
 }

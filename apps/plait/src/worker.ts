@@ -4,7 +4,7 @@ import { joinWorkerGroup, openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
 import { Worker } from '@plait/roles';
 import { observer } from './log.ts';
-import { bootstrapOption, copyOption, ledgerOption, logLevelOption, stateOption } from './options.ts';
+import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from './options.ts';
 import { stopSignal } from './stopping.ts';
 import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
 
@@ -29,6 +29,7 @@ export function workerCommand(): Command {
     .option('--key <file>', 'worker key (default: keys/worker.key in the ledger\'s folder)')
     .addOption(stateOption())
     .addOption(copyOption())
+    .addOption(minConfigurationOption())
     .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: RoleOptions) => {

@@ -52,6 +52,11 @@ export class Publisher {
     return this.#follower.state;
   }
 
+  /** Whether the log was read to its end once. */
+  get caughtUp(): boolean {
+    return this.#follower.caughtUp;
+  }
+
   /**
    * Reads what has arrived, then signs and appends at most one checkpoint. Throws `rolled-back` when the log does not
    * extend what it remembers, `split-view` while a checkpoint in the log contradicts the blocks.
