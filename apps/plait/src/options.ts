@@ -49,7 +49,7 @@ export const stateOption = (): Option =>
 /** `--min-configuration`: what a role does not start from. */
 export const minConfigurationOption = (): Option =>
   new Option('--min-configuration <version>', 'start from no state whose configuration is older: name the one that revoked a leaked checkpoint key')
-    .argParser(seqArgument).default(0n);
+    .argParser(seqArgument).default(0n, '0');
 
 /** `--copy`: where a role copies the log to. */
 export const copyOption = (): Option =>
