@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'packages/kafka': ['core', 'roles'],
   'packages/redis': ['core', 'roles'],
   'packages/disk': ['core', 'roles'],
-  'packages/ledger': ['core', 'roles', 'kafka'],
+  'packages/ledger': ['core', 'roles', 'kafka', 'disk'],
   'packages/testkit': ['core', 'roles'],
   'packages/launcher': [],
   'apps/plait': ['core', 'roles', 'kafka', 'redis', 'disk', 'ledger', 'launcher'],

@@ -123,6 +123,21 @@ describe('a folder', () => {
     expect(await read(copies[0] as LogCopy)).toEqual([0, 1, 2, 3]);
   });
 
+  test('a fold that begins anew adds only what is new, and what it leaves out never counts as empty', async () => {
+    const folder = fresh();
+    const copy = await openCopy(folder, owner);
+    await write(copy, [0, 1, 2]);
+    copy.begin();
+    await write(copy, [1, 2, 3]);
+    copy.begin();
+    copy.add(message(10n));
+    copy.begin();
+    copy.add(message(7n));
+    await copy.close();
+    expect(await read(copy)).toEqual([0, 1, 2, 3, 7, 10]);
+    expect((await readCopies(folder, owner)).map(({ first, last }) => [first, last])).toEqual([[0n, 2n], [3n, 3n], [7n, 7n], [10n, 10n]]);
+  });
+
   test('forgets files that are not needed any more, its own at once, those of others when nobody writes to them', async () => {
     const folder = fresh();
     const dead = await openCopy(folder, owner);

@@ -44,7 +44,7 @@ export const redisTlsOptions = (): Option[] => [
 
 /** `--state`: where a role remembers what it must find again in the log. */
 export const stateOption = (): Option =>
-  new Option('--state <file>', 'file of what it remembers of the log (default: state/<role>.json in the ledger\'s folder)');
+  new Option('--state <file>', 'file of what it remembers of the log (default: state/<role>.json in the ledger\'s folder; "read" without a group, and "status": none)');
 
 /** `--min-configuration`: what a role does not start from. */
 export const minConfigurationOption = (): Option =>
@@ -53,7 +53,7 @@ export const minConfigurationOption = (): Option =>
 
 /** `--copy`: where a role copies the log to. */
 export const copyOption = (): Option =>
-  new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: coordinators and publishers, copy/<role> in the ledger\'s folder)');
+  new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: copy/<role> in the ledger\'s folder for coordinators and publishers, none for others)');
 
 /**
  * How Kafka is reached, with what `--command-config` says. Throws `config` if no address was given or one is not

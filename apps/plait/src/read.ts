@@ -1,14 +1,16 @@
 /** `plait read`: the records in the global order, verified. */
 import { Command, Option } from 'commander';
 import { isPlaitError } from '@plait/core';
-import { entriesOf, openLedger, type Ledger, type LedgerEntry, type LedgerSegment, type ReadNotice, type ReadOptions, type StartPoint } from '@plait/ledger';
+import { openCopy } from '@plait/disk';
+import { entriesOf, openLedger, openStateFile, type Ledger, type LedgerEntry, type LedgerFile, type LedgerSegment, type LogCopy, type Memory, type ReadNotice, type ReadOptions, type StartPoint } from '@plait/ledger';
 import { EXIT } from './exit.ts';
-import { loadLedger } from './keys.ts';
+import { loadLedger, stateFilePath } from './keys.ts';
 import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, commandConfigOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, type CommonOptions } from './options.ts';
+import { bootstrapOption, commandConfigOption, copyOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, stateOption, type CommonOptions } from './options.ts';
 import { entryJson, entryLine, OutputClosed, print } from './output.ts';
 import { startPointArgument } from './start-point.ts';
 import { stopSignal } from './stopping.ts';
+import { pinnedOf } from './wiring.ts';
 
 const HELP = `
 Every record is hashed again and compared with what was signed before it is printed. Text shows seq, topic/partition@offset,
@@ -38,6 +40,8 @@ interface ReadCommandOptions extends CommonOptions {
   readonly share?: 'partitions';
   readonly autoCommit: boolean;
   readonly output: 'text' | 'jsonl';
+  readonly state?: string;
+  readonly copy?: string;
 }
 
 /** The command. */
@@ -59,6 +63,8 @@ export function readCommand(): Command {
     .addOption(bootstrapOption())
     .addOption(commandConfigOption())
     .addOption(ledgerOption())
+    .addOption(stateOption())
+    .addOption(copyOption())
     .addOption(logLevelOption())
     .addHelpText('after', HELP)
     .action(async (options: ReadCommandOptions, command: Command) => {
@@ -68,12 +74,26 @@ export function readCommand(): Command {
       const signal = stopSignal();
       const log = makeLog(options.logLevel);
       const { brokers, ...kafka } = kafkaOptions(options, log);
-      await using ledger = await openLedger({ ...(await loadLedger(options.ledger)), bootstrapServers: brokers, kafka });
+      const file = await loadLedger(options.ledger);
+      await using ports = new AsyncDisposableStack();
+      const keeping = await readerKeeping(file, options, ports);
+      await using ledger = await openLedger({ ...file, ...keeping, bootstrapServers: brokers, kafka });
       const { gone } = await printEntries(ledger, options, { log, signal });
       // Whoever follows ends it so; else what was asked for is not all printed.
       if (signal.aborted && atEndOf(options) !== 'wait') process.exitCode = EXIT.interrupted;
       else if (gone > 0) process.exitCode = EXIT.undecided;
     });
+}
+
+/** What this reading remembers, and its copy: both if they are asked for; a group remembers anyway. */
+async function readerKeeping(
+  file: LedgerFile, { ledger, group, state, copy }: ReadCommandOptions, ports: AsyncDisposableStack,
+): Promise<{ readonly memory?: Memory; readonly copy?: LogCopy }> {
+  const path = state ?? (group === undefined ? undefined : stateFilePath(ledger, 'reader'));
+  return {
+    ...(path === undefined ? {} : { memory: openStateFile(path) }),
+    ...(copy === undefined ? {} : { copy: ports.adopt(await openCopy(copy, pinnedOf(file)), (port) => port.close()) }),
+  };
 }
 
 function atEndOf({ atEnd, follow }: ReadCommandOptions): 'wait' | 'end' | 'fail' {

@@ -3,8 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { openLedger, type LedgerFile } from '@plait/ledger';
-import { coldStart, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
+import { openLedger, systemClock, type LedgerFile } from '@plait/ledger';
+import { coldStart, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from './exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
 import { makeLog, observer, type Log } from './log.ts';
@@ -86,6 +86,8 @@ export async function openLog(
   const observe = observer(log);
   await requireLog(settings);
   const keeping = await keepingOf(settings, ports);
+  // Before genesis is missed in a log that was made anew.
+  await requireRemembered({ ...keeping, clock: systemClock, observe });
   const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe });
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
   if (start === undefined) await requireGenesis(settings);

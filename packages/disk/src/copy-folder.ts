@@ -80,10 +80,22 @@ export async function openCopy(folder: string, owner: CopyOwner): Promise<LogCop
 interface Current {
   readonly path: string;
   readonly handle: FileHandle;
-  readonly first: bigint;
   last: bigint;
   bytes: number;
   wroteMs: number;
+}
+
+/** Positions between which nothing is left out. */
+interface Stretch {
+  readonly first: bigint;
+  last: bigint;
+}
+
+/** Messages that wait to be written, one behind the other. */
+interface Waiting {
+  /** They need a file of their own: the one before has other messages before them, or a torn tail. */
+  isApart: boolean;
+  readonly messages: LogMessage[];
 }
 
 class CopyFolder implements LogCopy {
@@ -93,9 +105,11 @@ class CopyFolder implements LogCopy {
   #others: readonly CopyFile[];
   #closed: Pick<Current, 'path' | 'last'>[] = [];
   #current: Current | undefined;
-  #waiting: LogMessage[] = [];
+  /** What this process added. */
+  readonly #added: Stretch[] = [];
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** What waits does not follow what was written. */
+  /** What is added next does not follow what was added last. */
   #isApart = true;
 
   constructor(folder: string, owner: CopyOwner, others: readonly CopyFile[]) {
@@ -108,46 +122,69 @@ class CopyFolder implements LogCopy {
     return this.#waitingBytes;
   }
 
+  begin(): void {
+    this.#isApart = true;
+  }
+
   add(message: LogMessage): void {
-    if (this.#others.some(({ first, last }) => first <= message.position && message.position <= last)) {
-      // Only while a restarted role reads what it had read before.
+    const holds = ({ first, last }: Stretch): boolean => first <= message.position && message.position <= last;
+    if (this.#others.some(holds) || this.#added.some(holds)) {
+      // Only while a role that starts reads what it had read before.
       this.#isApart = true;
       return;
     }
-    this.#waiting.push(message);
+    this.#place(message);
     this.#waitingBytes += message.value.length;
   }
 
-  async flush(): Promise<void> {
-    const messages = this.#waiting;
-    if (messages.length === 0) return;
-    try {
-      const current = await this.#fileFor(messages);
-      const bytes = Buffer.concat(messages.map(appendRecord));
-      // A crash here leaves a torn tail, which counts as not there; nobody writes to this file again.
-      await current.handle.write(bytes);
-      await current.handle.datasync();
-      current.last = (messages.at(-1) as LogMessage).position;
-      current.bytes += bytes.length;
-      current.wroteMs = Date.now();
-    } catch (error) {
-      // Whatever was written of them: they are written again, to another file.
-      await this.#leave();
-      throw writeError(this.#folder, error);
-    }
-    this.#waiting = this.#waiting.slice(messages.length);
-    this.#waitingBytes = this.#waiting.reduce((sum, { value }) => sum + value.length, 0);
+  #place(message: LogMessage): void {
+    const { position } = message;
+    const stretch = this.#added.at(-1);
+    if (this.#isApart || stretch === undefined) this.#added.push({ first: position, last: position });
+    else stretch.last = position;
+    const waiting = this.#waiting.at(-1);
+    if (this.#isApart || waiting === undefined) this.#waiting.push({ isApart: this.#isApart, messages: [message] });
+    else waiting.messages.push(message);
+    this.#isApart = false;
   }
 
-  async #fileFor(messages: readonly LogMessage[]): Promise<Current> {
+  async flush(): Promise<void> {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      const count = next.messages.length;
+      try {
+        await this.#write(next.messages, next.isApart);
+      } catch (error) {
+        // Whatever was written of them: they are written again, to another file.
+        await this.#leave();
+        next.isApart = true;
+        throw writeError(this.#folder, error);
+      }
+      // More may have been added meanwhile.
+      for (const { value } of next.messages.splice(0, count)) this.#waitingBytes -= value.length;
+      next.isApart = false;
+      if (next.messages.length === 0) this.#waiting.shift();
+    }
+  }
+
+  async #write(messages: readonly LogMessage[], isApart: boolean): Promise<void> {
+    const bytes = Buffer.concat(messages.map(appendRecord));
+    const current = await this.#fileFor(messages[0] as LogMessage, isApart);
+    const last = (messages.at(-1) as LogMessage).position;
+    // A crash here leaves a torn tail, which counts as not there; nobody writes to this file again.
+    await current.handle.write(bytes);
+    await current.handle.datasync();
+    current.last = last;
+    current.bytes += bytes.length;
+    current.wroteMs = Date.now();
+  }
+
+  async #fileFor({ position }: LogMessage, isApart: boolean): Promise<Current> {
     const current = this.#current;
-    if (current !== undefined && !this.#isApart && current.bytes < FILE_BYTES_MAX && Date.now() - current.wroteMs < IN_USE_MS) return current;
+    if (current !== undefined && !isApart && current.bytes < FILE_BYTES_MAX && Date.now() - current.wroteMs < IN_USE_MS) return current;
     await this.#leave();
-    const first = (messages[0] as LogMessage).position;
-    const path = join(this.#folder, `${String(first).padStart(19, '0')}-${randomBytes(4).toString('hex')}${SUFFIX}`);
+    const path = join(this.#folder, `${String(position).padStart(19, '0')}-${randomBytes(4).toString('hex')}${SUFFIX}`);
     const handle = await open(path, 'wx', MODE);
-    this.#current = { path, handle, first, last: first, bytes: 0, wroteMs: Date.now() };
-    this.#isApart = false;
+    this.#current = { path, handle, last: position, bytes: 0, wroteMs: Date.now() };
     await handle.write(copyHead(this.#owner));
     await syncFolder(this.#folder);
     return this.#current;

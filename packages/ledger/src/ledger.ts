@@ -1,7 +1,8 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
 import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import type { LogReader } from '@plait/roles';
+import type { LogCopy, LogReader, Memory } from '@plait/roles';
+import { systemClock } from './clock.ts';
 import type { LedgerEntry, LedgerSegment } from './entries.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { LedgerFile } from './ledger-file.ts';
@@ -19,6 +20,13 @@ export interface OpenLedgerOptions extends LedgerFile {
   readonly kafka?: Omit<KafkaOptions, 'brokers' | 'clientId'>;
   /** How long reading goes on trying while no broker answers, in ms. Default 30,000. */
   readonly patienceMs?: number;
+  /**
+   * Where readings and `status` keep what they must find again in the log, so that an older log is
+   * `rolled-back` after a restart, too. Default: that is noticed only while they run.
+   */
+  readonly memory?: Memory;
+  /** Where one reading at a time copies the log's messages to, for `plait recover`. Default: nowhere. */
+  readonly copy?: LogCopy;
 }
 
 /** A ledger that was opened. It holds a connection until it is closed. */
@@ -38,7 +46,7 @@ export interface Ledger extends AsyncDisposable {
    * Throws `invalid` (tampered: the records, or what the log holds, differ), `missing` (records can no longer be checked;
    * see `onMissing`), `rolled-back`, `split-view`, `unavailable` (after `patienceMs`; and see `atEnd`), `config` (the rules
    * are newer than this program, access is refused, options or commits that do not fit). What was handed out before stays
-   * true. Does not check that the log is the newest: who remembers nothing can be shown an older one.
+   * true. Who has no `memory` can be shown an older log after a restart.
    */
   read(options?: ReadOptions): AsyncIterableIterator<LedgerEntry, undefined>;
 
@@ -138,7 +146,10 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   await requireLog(access);
   const reader = await openLogReader({ kafka, topic, from: logPosition(0n) });
   try {
-    const view = new LogView({ origin, ledgerKey, log: reader });
+    const view = new LogView({
+      origin, ledgerKey, log: reader, clock: systemClock, openLog: (from) => openLogReader({ kafka, topic, from }),
+      ...(access.memory === undefined ? {} : { memory: access.memory }),
+    });
     const end = await reader.end();
     await view.foldTo(end, { toGenesis: true });
     if (view.state === undefined) {
@@ -153,13 +164,14 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
 }
 
 function accessOf(options: OpenLedgerOptions): Access {
-  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS } = options;
+  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS, memory, copy } = options;
   const brokers = (typeof bootstrapServers === 'string' ? bootstrapServers.split(',') : bootstrapServers).map((broker) => broker.trim());
   if (brokers.length === 0 || brokers.includes('')) throw new PlaitError('config', 'bootstrapServers: wanted host:port of at least one broker');
   try {
     return {
       kafka: { ...options.kafka, brokers, ...(clientId === undefined ? {} : { clientId }) },
       log: parseTopic(options.log), origin: parseOrigin(options.origin), ledgerKey: parseVerifierKey(options.ledgerKey), patienceMs,
+      ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
     };
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;

@@ -1,7 +1,7 @@
 /** One reading of the log from some start on: a reader with its ports, and when it has come to the end. */
 import { logPosition, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
 import { openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
-import { Reader, type LogReader, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
+import { Reader, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import { nextSeqOf } from './entries.ts';
 import { patient } from './patient.ts';
@@ -14,6 +14,8 @@ export interface Access {
   readonly ledgerKey: VerifierKey;
   /** How long a reader goes on trying while no broker answers, in ms. */
   readonly patienceMs: number;
+  readonly memory?: Memory;
+  readonly copy?: LogCopy;
 }
 
 /** What a run reads. */
@@ -59,7 +61,7 @@ export class Run implements AsyncDisposable {
 
   /** Connects. Throws `unavailable`, `config`. */
   static async open(access: Access, options: RunOptions): Promise<Run> {
-    const { kafka, origin, ledgerKey, patienceMs } = access;
+    const { kafka, log: topic, origin, ledgerKey, patienceMs, memory, copy } = access;
     await using ports = new AsyncDisposableStack();
     const { log, start } = await openFold(access, options);
     ports.adopt(log, (port) => port.close());
@@ -67,6 +69,7 @@ export class Run implements AsyncDisposable {
     const { newest, wants, onMissing, observe } = options;
     const reader = new Reader({
       origin, ledgerKey, log, source, clock: systemClock, newest, wants, onMissing,
+      openLog: (from) => openLogReader({ kafka, topic, from }), ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
       ...(start === undefined ? {} : { start }), ...(observe === undefined ? {} : { observe }),
     });
     const end = await log.end();
@@ -103,7 +106,11 @@ export class Run implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#ports.disposeAsync();
+    try {
+      await this.#reader.drain();
+    } finally {
+      await this.#ports.disposeAsync();
+    }
   }
 }
 

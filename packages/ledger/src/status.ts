@@ -82,6 +82,8 @@ export class LogView {
 
   /** Folds everything below `end`, or up to genesis if that comes first and `toGenesis` is set. Throws as `Follower.poll`. */
   async foldTo(end: LogPosition, options: { readonly toGenesis?: boolean } = {}): Promise<void> {
+    // Also when the log ends below what was folded: that is for the follower to notice.
+    await this.#follower.poll(0);
     while (this.#follower.position < end && !(options.toGenesis === true && this.state !== undefined)) {
       await this.#follower.poll(POLL_WAIT_MS);
     }
@@ -110,6 +112,7 @@ export class LogView {
   async status(kafka: KafkaOptions, log: string): Promise<LedgerStatus> {
     const { state } = this;
     invariant(state !== undefined, 'a ledger is opened only with its genesis');
+    await this.#follower.remember();
     if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
     const partitions: PartitionStatus[] = [];
     for (const topic of state.configuration.body.sources) {

@@ -64,6 +64,7 @@ export class Past {
 
   constructor(options: PastOptions) {
     this.#options = options;
+    options.copy?.begin();
   }
 
   /** Whether the log was found to be the same one in this incarnation. Nobody appends, signs or reports otherwise. */
@@ -252,4 +253,12 @@ export class Past {
       ...(this.#checkpoint === undefined ? {} : { checkpoint: this.#checkpoint }),
     };
   }
+}
+
+/**
+ * Throws `rolled-back` if the message that is remembered is not in the log: for a look before anything else is done with it.
+ * Throws what the log and the memory throw.
+ */
+export async function requireRemembered(options: PastOptions): Promise<void> {
+  await new Past(options).confirm(0);
 }

@@ -52,11 +52,14 @@ export interface LogReader {
  */
 export type OpenLog = (from: LogPosition) => Promise<LogReader>;
 
-/** What a role remembers of the log across restarts. One caller at a time. */
+/** What a role remembers of the log across restarts. Several callers at a time are fine, also in other processes. */
 export interface Memory {
   /** What was saved last; undefined if nothing ever was. Throws `config` if it cannot be read. */
   load(): Promise<Remembered | undefined>;
-  /** Durable when it resolves; a crash before leaves what was saved before. */
+  /**
+   * Durable when it resolves; a crash before leaves what was saved before. Never replaces what is further along. Throws
+   * `config`, and `unavailable` while it cannot be written.
+   */
   save(remembered: Remembered): Promise<void>;
 }
 
@@ -84,10 +87,12 @@ export interface Remembered extends Mark {
 }
 
 /**
- * A role's own copy of the log's messages, from which a lost or rolled back log can be written anew. One caller at a time,
- * but for `add` and `waitingBytes`.
+ * A role's own copy of the log's messages, from which a lost or rolled back log can be written anew. One fold at a time
+ * adds to it; flushes and what is read of it have one caller at a time.
  */
 export interface LogCopy {
+  /** What is added next need not follow what was added before: a fold begins. */
+  begin(): void;
   /** Takes the next message, in order of positions; each is kept once, also over restarts. Never waits, never throws. */
   add(message: LogMessage): void;
   /** Bytes of messages that were added and are not durable yet. */

@@ -80,6 +80,11 @@ export class Reader {
     return this.#follower.state;
   }
 
+  /** For a stop in good order, after the last step: what was folded is remembered. Throws as the memory and the copy. */
+  async drain(): Promise<void> {
+    await this.#follower.remember();
+  }
+
   /** Whether every wanted line that was read from the log has been handed out. */
   get drained(): boolean {
     return this.#queueStart === this.#queue.length;
