@@ -11,7 +11,7 @@ import type { Assignment, Membership } from '@plait/roles';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { deniedType, isRefused, readError } from './errors.ts';
+import { deniedType, isRefused, KAFKA, readError } from './errors.ts';
 import { denied } from './refusal.ts';
 import { connectWire } from './wire.ts';
 
@@ -37,16 +37,22 @@ const METADATA_MAX_AGE_MS = 5_000;
 const CONNECT_DEADLINE_MS = 5_000;
 const LEAVE_DEADLINE_MS = 3_000;
 const RESTART_AFTER_MS = 1_000;
+/** How often topics that are gone are looked for. */
+const LOOK_AGAIN_MS = 2_000;
 
 class WorkerGroup implements Membership {
   readonly #options: WorkerGroupOptions;
   #topics: readonly string[] = [];
   #consumer: Consumer | undefined;
+  /** Resolves when the consumer's first rebalance is over: before that kafkajs does not leave a group, even when told to. */
+  #joining: Promise<void> = Promise.resolve();
   #assignment: Assignment = { version: 0, partitions: [] };
   #left = false;
   /** Starts and stops so far. */
   #starts = 0;
   #restart: NodeJS.Timeout | undefined;
+  /** Looks for topics that were not there when the group was joined. */
+  #lookout: NodeJS.Timeout | undefined;
   #refusal: PlaitError | undefined;
 
   constructor(options: WorkerGroupOptions) {
@@ -76,7 +82,7 @@ class WorkerGroup implements Membership {
   async #start(): Promise<void> {
     if (this.#topics.length === 0 || this.#left) return;
     const start = ++this.#starts;
-    await this.#mayRead();
+    const topics = await this.#existing();
     // Meanwhile it may have been stopped, or started for other topics.
     if (start !== this.#starts) return;
     const consumer = this.#makeConsumer();
@@ -84,20 +90,46 @@ class WorkerGroup implements Membership {
     try {
       const doing = `join group ${this.#options.groupId}`;
       await withDeadline(consumer.connect(), { ms: CONNECT_DEADLINE_MS, doing });
-      await withDeadline(consumer.subscribe({ topics: [...this.#topics] }), { ms: CONNECT_DEADLINE_MS, doing });
+      await withDeadline(consumer.subscribe({ topics }), { ms: CONNECT_DEADLINE_MS, doing });
     } catch (error) {
       if (this.#consumer === consumer) this.#consumer = undefined;
       consumer.disconnect().catch(() => undefined);
       throw this.#failure(error);
     }
+    if (topics.length < this.#topics.length) this.#lookOut(consumer, topics.length);
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
-    consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+    this.#joining = consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
   }
 
-  /** kafkajs does not say which topic is refused. */
-  async #mayRead(): Promise<void> {
+  /** Those of the topics that exist, at least one. Throws `config` for one that may not be read: kafkajs does not say which. */
+  async #existing(): Promise<string[]> {
     const wire = await connectWire(this.#options.kafka, (connected) => connected.mayAll(['Read'], this.#topics));
-    wire.close();
+    try {
+      const found = await wire.metadata(this.#topics);
+      const topics = found.filter(({ errorCode }) => errorCode !== KAFKA.unknownTopicOrPartition).map(({ topic }) => topic);
+      if (topics.length === 0) throw new Error('there is no such topic');
+      return topics;
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      wire.close();
+    }
+  }
+
+  /** Joins anew once a topic is back that was gone: it must not keep the others from being shared meanwhile. */
+  #lookOut(consumer: Consumer, count: number): void {
+    clearTimeout(this.#lookout);
+    this.#lookout = setTimeout(() => {
+      void this.#lookAgain(consumer, count).catch((failure: unknown) => this.#restartFailed(failure));
+    }, LOOK_AGAIN_MS);
+  }
+
+  async #lookAgain(consumer: Consumer, count: number): Promise<void> {
+    const found = await this.#existing().then(({ length }) => length, () => count);
+    if (this.#consumer !== consumer) return;
+    if (found <= count) return this.#lookOut(consumer, count);
+    await this.#stop();
+    await this.#start();
   }
 
   #failure(error: unknown): PlaitError {
@@ -159,20 +191,21 @@ class WorkerGroup implements Membership {
   /** Leaves the group, so that the others need not wait for the session's end; gives up after a while. Never rejects. */
   async #stop(): Promise<void> {
     clearTimeout(this.#restart);
+    clearTimeout(this.#lookout);
     this.#starts += 1;
     const consumer = this.#consumer;
     if (consumer === undefined) return;
     this.#assign(consumer, []);
     this.#consumer = undefined;
     // `disconnect` stops first, and stopping leaves.
-    const stopped = consumer.disconnect();
-    await withDeadline(stopped, { ms: LEAVE_DEADLINE_MS, doing: 'leave' }).catch(() => undefined);
+    const left = this.#joining.then(() => consumer.disconnect());
+    await withDeadline(left, { ms: LEAVE_DEADLINE_MS, doing: 'leave' }).catch(() => undefined);
   }
 }
 
 /**
- * A member that has not joined yet: `subscribe` joins, within about 5 s or with `unavailable` (also while one of the
- * topics does not exist). Later failures are repaired in the background, without partitions meanwhile; a refusal by the
+ * A member that has not joined yet: `subscribe` joins, within about 5 s or with `unavailable` (also while none of the
+ * topics exists; one that is gone does not keep the others from being shared, and is shared once it is back). Later failures are repaired in the background, without partitions meanwhile; a refusal by the
  * brokers (`config`) is thrown by the next `subscribe`.
  */
 export function joinWorkerGroup(options: WorkerGroupOptions): Membership {

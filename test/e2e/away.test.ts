@@ -1,0 +1,89 @@
+/** Kafka is not there: at the start every command says so soon; later the roles wait, in little memory, and go on by themselves. */
+import { readFile } from 'node:fs/promises';
+import { launch, type Services } from '@plait/launcher';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { everyHelp } from './help.ts';
+import { makeLedger, sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { start } from './plait.ts';
+
+/** Bound of a start without a broker, for a machine that does other things too. */
+const START_MS_MAX = 15_000;
+const OUTAGE_MS = 25_000;
+/** What a role may take more while its broker is away, in KiB: what was fetched ahead when it went, and what Node has not collected yet. */
+const GROWTH_KIB_MAX = 160 * 1_024;
+
+let services: Services;
+let ledger: LedgerHarness;
+
+beforeAll(async () => {
+  services = await launch({ mode: 'processes' });
+  ledger = await makeLedger({ partitions: 4, place: services });
+  await ledger.startRoles();
+});
+afterAll(async () => {
+  try {
+    await ledger[Symbol.asyncDispose]();
+  } finally {
+    await services.stop();
+  }
+});
+
+/** Commands that start servers of their own, that only look at files, or that write only after they were told what to. */
+const WITHOUT_KAFKA = new Set(['dev', 'demo', 'config']);
+const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && !WITHOUT_KAFKA.has(words[0] ?? ''));
+/** As in its first example, on the ledger of this file and with the address of nobody. */
+const calls = reachingKafka.map(({ words, examples }) => ({ name: words.join(' '), args: (examples[0] ?? '').split('|')[0]?.trim().split(/\s+/).slice(1) ?? [] }));
+
+describe('at the start', () => {
+  test('every command that reaches Kafka is tried', () => {
+    expect(calls.map(({ name }) => name)).toEqual(expect.arrayContaining(['init', 'worker', 'coordinator', 'read', 'status']));
+  });
+
+  // Port 1 refuses; 192.0.2.1 (RFC 5737) never answers.
+  test.each(calls.flatMap((call) => ['127.0.0.1:1', '192.0.2.1:9092'].map((address) => ({ ...call, address }))))(
+    '$name without a broker at $address ends soon with code 2, and names it', async ({ name, args, address }) => {
+      const folder = name === 'init' ? `${ledger.folder}-new` : ledger.folder;
+      const { code, stderr, ms } = await start([...args, '--ledger', folder, '--bootstrap-server', address], { PLAIT_REDIS_URL: services.redisUrl }).ended;
+      expect(code, stderr).toBe(2);
+      expect(stderr).toContain(address);
+      expect(ms).toBeLessThan(START_MS_MAX);
+    });
+});
+
+/** The memory that a process has of the machine, in KiB. */
+async function residentKib({ pid }: Role): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
+}
+
+test('later: workers, coordinators and a reader wait 25 s in bounded memory, and go on by themselves', async ({ annotate }) => {
+  await using load = ledger.load({ ratePerSecond: 4_000 });
+  const following = start(['read', '--follow', '-o', 'jsonl', '--ledger', ledger.folder], { PLAIT_BOOTSTRAP_SERVERS: services.bootstrapServers, PLAIT_LOG_LEVEL: 'info' });
+  await ledger.until('records', async () => (await ledger.status()).nextSeq > 10_000n);
+  const roles = [...ledger.running('worker'), ...ledger.running('coordinator')];
+  const before = await Promise.all(roles.map(residentKib));
+  expect(before.every(Number.isFinite)).toBe(true);
+  const most = [...before];
+  await services.kafka?.stop();
+  const untilMs = performance.now() + OUTAGE_MS;
+  while (performance.now() < untilMs) {
+    for (const [i, role] of roles.entries()) most[i] = Math.max(most[i] ?? 0, await residentKib(role));
+    await sleep(1_000);
+  }
+  await services.kafka?.start();
+  const acknowledged = load.acknowledged;
+  await ledger.until('the producer goes on', () => Promise.resolve(load.acknowledged > acknowledged + 1_000));
+  await load.stop();
+  const { seen } = await ledger.verifyAll({ exact: false });
+  await ledger.until('the reader has it all', () => Promise.resolve(following.stdout().includes(`"seq":"${seen.length - 1}"`)));
+  following.child.kill('SIGTERM');
+  expect((await following.ended).code).toBe(0);
+  const growth = most.map((kib, i) => kib - (before[i] ?? 0));
+  await annotate(`memory of each role before, KiB: ${before.join(', ')}; most that came to it while Kafka was away: ${growth.join(', ')}`);
+  expect(Math.max(...growth)).toBeLessThan(GROWTH_KIB_MAX);
+  // Nobody gave up, and everybody said that it waits.
+  for (const { lines } of roles) {
+    expect(lines.filter(({ event }) => event === 'failed')).toEqual([]);
+    expect(lines.some(({ event }) => event === 'waiting')).toBe(true);
+  }
+});
