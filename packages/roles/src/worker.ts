@@ -103,7 +103,8 @@ export class Worker {
     const untilMs = clock.nowMs() + this.#times.drainMs;
     while (this.#isReporting && clock.nowMs() < untilMs) {
       if (this.state !== undefined) this.#report(this.state);
-      await (this.#sending ?? clock.sleep(Math.max(1, this.#waitMs())));
+      const sending = this.#sending;
+      await (sending === undefined ? clock.sleep(Math.max(1, this.#waitMs())) : Promise.race([sending, clock.sleep(untilMs - clock.nowMs())]));
       // Blocks make room for reports.
       await this.#follower.poll(0).catch(ignoreOutage);
     }
