@@ -104,7 +104,7 @@ export class Worker {
     while (this.#isReporting && clock.nowMs() < untilMs) {
       if (this.state !== undefined) this.#report(this.state);
       const sending = this.#sending;
-      await (sending === undefined ? clock.sleep(Math.max(1, this.#waitMs())) : Promise.race([sending, clock.sleep(untilMs - clock.nowMs())]));
+      await (sending === undefined ? clock.sleep(this.#waitMs()) : Promise.race([sending, clock.sleep(untilMs - clock.nowMs())]));
       // Blocks make room for reports.
       await this.#follower.poll(0).catch(ignoreOutage);
     }
