@@ -77,7 +77,9 @@ export function readCommand(): Command {
       const file = await loadLedger(options.ledger);
       await using ports = new AsyncDisposableStack();
       const keeping = await readerKeeping(file, options, ports);
-      await using ledger = await openLedger({ ...file, ...keeping, bootstrapServers: brokers, kafka });
+      // Who waits for more waits for Kafka too.
+      const patience = atEndOf(options) === 'wait' ? { patienceMs: Number.POSITIVE_INFINITY } : {};
+      await using ledger = await openLedger({ ...file, ...keeping, ...patience, bootstrapServers: brokers, kafka });
       const { gone } = await printEntries(ledger, options, { log, signal });
       // Whoever follows ends it so; else what was asked for is not all printed.
       if (signal.aborted && atEndOf(options) !== 'wait') process.exitCode = EXIT.interrupted;
