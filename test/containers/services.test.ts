@@ -1,43 +1,10 @@
 import { launch } from '@plait/launcher';
 import { Redis } from 'ioredis';
-import { Kafka, logLevel } from 'kafkajs';
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { client, consume, createTopic, produce } from '../kafka/client.ts';
 import { named, whyNot } from './engine.ts';
 import { startContainers } from './start.ts';
-
-async function produce(brokers: string, topic: string, values: readonly string[], retries = 10): Promise<void> {
-  const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING, retry: { retries } });
-  const admin = kafka.admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }] });
-  await admin.disconnect();
-  const producer = kafka.producer({ allowAutoTopicCreation: false });
-  await producer.connect();
-  await producer.send({ topic, acks: -1, messages: values.map((value) => ({ value })) });
-  await producer.disconnect();
-}
-
-async function consume(brokers: string, topic: string, count: number): Promise<string[]> {
-  const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING, retry: { retries: 10 } });
-  const consumer = kafka.consumer({ groupId: `group-${topic}-${count}` });
-  const values: string[] = [];
-  await consumer.connect();
-  await consumer.subscribe({ topics: [topic], fromBeginning: true });
-  await new Promise<void>((resolve, reject) => {
-    consumer
-      .run({
-        eachMessage: ({ message }) => {
-          values.push(message.value?.toString() ?? '');
-          if (values.length === count) resolve();
-          return Promise.resolve();
-        },
-      })
-      .catch(reject);
-  });
-  await consumer.disconnect();
-  return values;
-}
 
 async function ping(url: string): Promise<string> {
   const redis = new Redis(url);
@@ -65,9 +32,10 @@ describe.skipIf(whyNot !== undefined)(named('Kafka and Redis in containers'), ()
       ids = containers.ids;
       expect(left(ids)).toEqual(ids);
       expect(await ping(containers.redisUrl)).toBe('PONG');
+      await createTopic(containers.bootstrapServers, 'kept');
       await produce(containers.bootstrapServers, 'kept', ['1', '2', '3']);
       await containers.killBroker();
-      await expect(produce(containers.bootstrapServers, 'lost', ['x'], 1)).rejects.toThrow();
+      await expect(client(containers.bootstrapServers).admin({ retry: { retries: 1 } }).connect()).rejects.toThrow();
       await containers.startBroker();
       await produce(containers.bootstrapServers, 'kept', ['4']);
       expect(await consume(containers.bootstrapServers, 'kept', 4)).toEqual(['1', '2', '3', '4']);
@@ -88,6 +56,7 @@ describe.skipIf(whyNot !== undefined)(named('the launcher in Docker'), () => {
     const names = [container, `${project}-redis-1`, `${project}_kafka-data`];
     expect(left(names)).toEqual(names);
     expect(await ping(redisUrl)).toBe('PONG');
+    await createTopic(bootstrapServers, 'kept');
     await produce(bootstrapServers, 'kept', ['1']);
     await kafka.stop();
     await kafka.stop();

@@ -7,6 +7,7 @@ import { afterAll } from 'vitest';
 import type { LogDriver } from '../contract/log-contract.ts';
 import type { SourceDriver } from '../contract/source-contract.ts';
 import { bootstrapServers, uniqueName } from '../global/services.ts';
+import { createTopic } from './client.ts';
 import { recordBatch } from './record-batch.ts';
 
 /** How the tests of this run reach Kafka. */
@@ -41,8 +42,7 @@ export class Harness {
   /** A new topic; `settings` beside the brokers' defaults. */
   async makeTopic(partitions = 1, settings: Readonly<Record<string, string>> = {}): Promise<string> {
     const topic = uniqueName('kafka-test');
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    await (await this.admin()).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] });
+    await createTopic(this.options.brokers.join(','), topic, { partitions, settings });
     return topic;
   }
 
@@ -89,7 +89,7 @@ export class Harness {
   async produceRaw({ topic, partition }: TopicPartition, batch: Buffer): Promise<void> {
     const send = (): Promise<number> => sendProduce(this.options.brokers[0] ?? '', { topic, partition, batch });
     let code = await send();
-    for (let attempt = 0; NOT_READY.has(code) && attempt < 50; attempt += 1) {
+    for (let attempt = 0; NOT_READY.has(code) && attempt < 600; attempt += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       code = await send();
     }

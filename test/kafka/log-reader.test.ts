@@ -6,7 +6,7 @@ import { Harness } from './harness.ts';
 
 const harness = new Harness();
 
-it('gives all that has arrived in one poll, however many answers of the broker it came in', async () => {
+it('gives all that has arrived in few polls, however many answers of the broker it came in', async () => {
   const topic = await harness.makeTopic(1);
   const reader = await openLogReader({ kafka: harness.options, topic, from: logPosition(0n) });
   const appender = await openLogAppender({ kafka: harness.options, topic });
@@ -17,8 +17,13 @@ it('gives all that has arrived in one poll, however many answers of the broker i
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   await new Promise((resolve) => setTimeout(resolve, 700));
-  const messages = await reader.poll({ maxWaitMs: 2_000 });
-  expect(messages.map(({ value }) => Buffer.from(value).toString())).toEqual(Array.from({ length: count }, (_, i) => `${i}`));
-  expect(reader.position()).toBe(BigInt(count));
+  const values: string[] = [];
+  let polls = 0;
+  for (; reader.position() < BigInt(count); polls += 1) {
+    for (const { value } of await reader.poll({ maxWaitMs: 2_000 })) values.push(Buffer.from(value).toString());
+  }
+  expect(values).toEqual(Array.from({ length: count }, (_, i) => `${i}`));
+  // One, unless the machine is so busy that not all had arrived; an answer a poll would be some forty.
+  expect(polls).toBeLessThan(10);
   await Promise.all([reader.close(), appender.close()]);
 });

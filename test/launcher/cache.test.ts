@@ -56,7 +56,7 @@ it('a fill that fails leaves nothing', async () => {
 it('one that is cut off leaves nothing once the keeper ends', async () => {
   const never = cached(keeper, cache, 'entry', (folder) => writeFile(join(folder, 'a.jar'), 'half').then(() => new Promise(() => undefined)));
   never.catch(() => undefined);
-  for (let tries = 0; (await readdir(cache)).length === 0 && tries < 200; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+  await expect.poll(() => readdir(cache), { timeout: 30_000 }).not.toEqual([]);
   expect(await readdir(cache)).not.toContain('entry');
   await keeper.end();
   expect(await readdir(cache)).toEqual([]);

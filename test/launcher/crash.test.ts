@@ -52,7 +52,7 @@ describe.skipIf(skipped)(skipped ? 'nothing stays (skipped: needs Java 17 on the
     expect(pids.map(isAlive)).toEqual([true, true]);
     expect(existsSync(folder)).toBe(true);
     program.kill(signal);
-    expect(await within(10_000, () => !pids.some(isAlive) && !existsSync(folder))).toBe(true);
+    expect(await within(60_000, () => !pids.some(isAlive) && !existsSync(folder))).toBe(true);
   });
 
   // Elsewhere nothing ends a process with its parent (see keeper.ts).
@@ -63,7 +63,7 @@ describe.skipIf(skipped)(skipped ? 'nothing stays (skipped: needs Java 17 on the
     expect(others).toEqual([]);
     if (keeper === undefined || keeper === program.pid) throw new Error('the servers have no keeper');
     process.kill(keeper, 'SIGKILL');
-    expect(await within(10_000, () => !pids.some(isAlive))).toBe(true);
+    expect(await within(60_000, () => !pids.some(isAlive))).toBe(true);
     program.kill('SIGKILL');
     await rm(folder, { recursive: true }); // nobody was left to do it
   });
