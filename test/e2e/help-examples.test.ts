@@ -98,7 +98,8 @@ test('there is help for every command', () => {
 describe.each(sorted)('$words', ({ words, examples }) => {
   test('two examples end its help', () => {
     expect(examples).toHaveLength(2);
-    for (const line of examples) expect(line.startsWith(`plait ${words.join(' ')}`) || examples[1] === line, line).toBe(true);
+    expect(examples.filter((line) => !line.startsWith('plait '))).toEqual([]);
+    expect(examples.some((line) => line.startsWith(`plait ${words.join(' ')}`))).toBe(true);
   });
 
   test.each(examples.map((line) => [line]))('%s', async (line) => {
