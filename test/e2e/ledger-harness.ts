@@ -64,10 +64,10 @@ export class LedgerHarness implements AsyncDisposable {
     this.partitions = made.partitions;
   }
 
-  /** Starts one role, with more arguments if given. Its log is in a file of its own. */
-  start(command: Role['command'], env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Role {
+  /** Starts one role, with more arguments if given, or by the `spawn` of another program. Its log is in a file of its own. */
+  start(command: Role['command'], env: NodeJS.ProcessEnv = {}, args: readonly string[] = [], spawn = spawnRole): Role {
     const lines: LogLine[] = [];
-    const role = spawnRole({
+    const role = spawn({
       command, args: ['--ledger', this.folder, ...args], env: { ...environment(this.place), ...env },
       logFile: join(this.folder, `${command}-${this.#roles.length}.log`), onLine: (line) => void lines.push(line),
     });
@@ -193,7 +193,7 @@ export class LedgerHarness implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#ledger?.close();
     for (const role of this.#roles) role.kill('SIGCONT');
-    const ends = await Promise.allSettled([...this.running('worker'), ...this.running('coordinator')].map((role) => this.stop(role)));
+    const ends = await Promise.allSettled(this.#roles.filter(({ pid }) => !this.#killed.has(pid)).map((role) => this.stop(role)));
     const left = this.#roles.filter(({ pid }) => isRunning(pid));
     const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
     await rm(dirname(this.folder), { recursive: true, force: true });

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import kafkajs, { type Admin, type Message } from 'kafkajs';
 import { programArguments, spawnRole, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, redisUrl } from '../global/services.ts';
+import { createTopic as makeTopic } from '../kafka/client.ts';
 
 /** How a run of the program ended, and what it printed. */
 export interface Ran {
@@ -27,7 +28,11 @@ export interface Running {
 
 /** Starts `plait …` with the run's Kafka and Redis in its environment. */
 export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const program = programArguments();
+  return startProgram(programArguments(), args, env);
+}
+
+/** As {@link start}, of another program than this one. */
+export function startProgram(program: ReturnType<typeof programArguments>, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
   const startedMs = performance.now();
   const child = spawn(program.path, [...program.args, ...args], { env: { ...process.env, ...environment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
@@ -77,8 +82,7 @@ export async function asAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> 
 
 /** Creates a topic and waits until it has leaders. */
 export async function createTopic(topic: string, partitions: number, settings: Readonly<Record<string, string>> = {}): Promise<void> {
-  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-  await asAdmin((admin) => admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] }));
+  await makeTopic(bootstrapServers(), topic, { partitions, settings });
 }
 
 /** Produces with acks from all. */
