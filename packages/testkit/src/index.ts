@@ -20,3 +20,5 @@ export {
 export { Trace, type TraceEntry, type TracePhase } from './trace.ts';
 export { VirtualClock, virtualRandom } from './virtual-clock.ts';
 export { PORT_CALLS, simulate, type SimulationReport } from './simulator.ts';
+export { MemoryStates } from './memory-states.ts';
+export { simulateRollback, type RollbackReport } from './rollback-simulator.ts';

@@ -18,8 +18,6 @@ export interface MemoryLogOptions {
 
 /** One log. Everything public but the views is for the test itself: at once, without faults. */
 export class MemoryLog {
-  /** While true no broker answers: polls and `end` throw `unavailable`, appends throw it or, not applied, `unknown`. */
-  isDown = false;
   /** Called synchronously with every message as it lands; `sender` is undefined for the test's own. */
   onLanded: ((message: LogMessage, sender: Process | undefined) => void) | undefined;
 
@@ -32,6 +30,8 @@ export class MemoryLog {
   #start = 0n;
   #end = 0n;
   #copy = 0;
+  #incarnation = 0;
+  #isDown = false;
 
   constructor(scheduler: Scheduler, options: MemoryLogOptions) {
     this.#scheduler = scheduler;
@@ -79,23 +79,42 @@ export class MemoryLog {
     this.#wakeReaders();
   }
 
-  /** Which copy of the log this is: grows when an older one is put in its place, or whenever a test says so. */
+  /** While true no broker answers: polls and `end` throw `unavailable`, appends throw it or, not applied, `unknown`. */
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
+  set isDown(isDown: boolean) {
+    this.#isDown = isDown;
+    if (isDown) this.disconnect();
+  }
+
+  /** How many older copies were put in its place so far. */
   get copy(): number {
     return this.#copy;
   }
 
-  /** Every connection to the log ends. What is under way to it never lands. */
+  /** See `LogReader.incarnation`. */
+  get incarnation(): number {
+    return this.#incarnation;
+  }
+
+  /** Every reader's connection ends, and it makes a new one. */
   disconnect(): void {
-    this.#copy += 1;
+    this.#incarnation += 1;
     this.#wakeReaders();
   }
 
-  /** An older copy takes the log's place: what is at or above `position`, at most the end, was never there. */
+  /**
+   * An older copy takes the log's place: what is at or above `position`, at most the end, was never there. All connections
+   * end, and what is under way never lands.
+   */
   rollBack(position: LogPosition): void {
     if (position > this.#end) throw new RangeError(`rollBack(${position}) of a log that ends at ${this.#end}`);
     this.#messages.length = this.indexFrom(position);
     this.#end = position;
     this.#scheduler.note(undefined, `log rolled back to ${position}`);
+    this.#copy += 1;
     this.disconnect();
   }
 
@@ -260,7 +279,7 @@ class MemoryLogReader implements LogReader {
   }
 
   incarnation(): number {
-    return this.#log.copy;
+    return this.#log.incarnation;
   }
 
   end(): Promise<LogPosition> {

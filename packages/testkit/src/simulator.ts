@@ -19,6 +19,7 @@ import { MemoryGroup } from './memory-membership.ts';
 import { MemoryLease } from './memory-lease.ts';
 import { MemoryLog } from './memory-log.ts';
 import { MemorySource } from './memory-source.ts';
+import { MemoryStates } from './memory-states.ts';
 import { checkOneTextEach, checkPrefix, Oracle, Violation, type Ordered } from './oracle.ts';
 import type { Prng } from './prng.ts';
 import { isAlive, Scheduler, type Process } from './scheduler.ts';
@@ -80,6 +81,7 @@ class Simulation {
   readonly #group: MemoryGroup;
   readonly #lease: MemoryLease;
   readonly #oracle: Oracle;
+  readonly #states: MemoryStates;
   readonly #sent: Uint8Array[] = [];
   readonly #hostile = new Set<string>();
   readonly #outputs: { who: string; output: Ordered[] }[] = [];
@@ -100,6 +102,7 @@ class Simulation {
     const partitionsOf = (topic: string) => this.#source.partitions(topic);
     this.#group = new MemoryGroup(this.#scheduler, { faults: this.#faults, partitionsOf, sessionTimeoutMs: SESSION_TIMEOUT_MS });
     this.#lease = new MemoryLease(this.#scheduler, { faults: this.#faults, ttlMs: LEASE_TTL_MS });
+    this.#states = new MemoryStates(this.#scheduler, this.#faults);
     this.#oracle = new Oracle({ source: this.#source, verify, hostile: this.#hostile });
     const turmoil = { source: this.#source, scheduler: this.#scheduler, partitions: PARTITIONS.map(([topic, partition]) => ({ topic, partition })) };
     this.#topics = this.#chance.chance(0.3) ? new SourceTurmoil(turmoil) : undefined;
@@ -215,7 +218,7 @@ class Simulation {
     };
     return {
       origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, verify, times: TIMES,
-      log: this.#log.reader(self, logPosition(0n)), appender: spy,
+      log: this.#log.reader(self, logPosition(0n)), appender: spy, ...this.#states.past(self, this.#log),
     };
   }
 

@@ -13,6 +13,8 @@ export interface Edit {
 
 export interface Bug {
   readonly name: string;
+  /** Which simulation must find it; `chaos` if not given. */
+  readonly simulation?: 'rollback';
   readonly edits: readonly Edit[];
 }
 
@@ -116,5 +118,10 @@ export const BUGS: readonly Bug[] = [
       from: "const isThere = last?.kind === 'segment' && last.firstOffset >= logStart;",
       to: "const isThere = this.#phase === 'finding' && last?.kind === 'segment' && last.firstOffset >= logStart;",
     }],
+  },
+  {
+    name: 'never read the last message again after a reconnect',
+    simulation: 'rollback',
+    edits: [{ file: 'roles/src/memory.ts', from: 'if (this.isConfirmed(incarnation)) return;', to: 'if (this.#confirmed !== undefined) return;' }],
   },
 ];

@@ -25,7 +25,8 @@ registerHooks({
   },
 });
 
-const { simulate } = await import('@plait/testkit');
+const { simulate: simulateChaos, simulateRollback } = await import('@plait/testkit');
+const simulate = bug.simulation === 'rollback' ? simulateRollback : simulateChaos;
 if (applied.size !== bug.edits.length) throw new Error(`${bug.name}: not every edited file was loaded`);
 
 let found: { seed: number; what: string } | undefined;
