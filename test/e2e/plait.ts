@@ -24,6 +24,8 @@ export interface Running {
   readonly ended: Promise<Ran>;
   /** What it has printed so far. */
   stdout(): string;
+  /** What it has logged so far. */
+  stderr(): string;
 }
 
 /** Starts `plait …` with the run's Kafka and Redis in its environment. */
@@ -43,7 +45,7 @@ export function startProgram(program: ReturnType<typeof programArguments>, args:
     child.on('error', failed);
     child.on('close', (code) => done({ code, stdout, stderr, ms: performance.now() - startedMs }));
   });
-  return { child, ended, stdout: () => stdout };
+  return { child, ended, stdout: () => stdout, stderr: () => stderr };
 }
 
 /** Runs `plait …` to its end. */

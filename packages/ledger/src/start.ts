@@ -9,8 +9,9 @@ import type { NumberedLine, VerifiedSegment } from '@plait/roles';
  * - `seq`: at that seq.
  * - `timeMs`: with the first block whose time is not below it, ms since 1970. (Of a block, not of a record: it says when
  *   that was sequenced, by the coordinator's clock.)
- * - a place: at the seq of that record of the partition's newest generation, or if no record is there, at the next record
- *   of the partition; one that is not sequenced yet is waited for, and nothing before it is handed out.
+ * - a place: at the seq of that record of the partition's newest generation. Where nobody sees a record (a transaction
+ *   marker, an aborted one), behind the partition's record before it and not behind the next. One that is not sequenced yet
+ *   is waited for.
  */
 export type StartPoint =
   | 'oldest'
@@ -81,7 +82,7 @@ function beginAtPlace(place: TopicPartition & { readonly offset: bigint }, newes
     wants: ({ line }) => {
       const { segment } = line;
       const isOfPartition = segment.topic === place.topic && segment.partition === place.partition;
-      const isReached = segment.generation > generation || (segment.generation === generation && segment.nextOffset > place.offset);
+      const isReached = segmentCount(segment) > 0n && (segment.generation > generation || (segment.generation === generation && segment.nextOffset > place.offset));
       if (begun === undefined && isOfPartition && isReached) begun = line;
       return begun !== undefined;
     },
