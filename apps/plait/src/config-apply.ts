@@ -50,8 +50,8 @@ export function wordsOf(command: Command): string[] {
 export async function configFileOf(program: Command, command: Command): Promise<ConfigFile | undefined> {
   const { config, profile } = command.opts<{ config?: string; profile?: string }>();
   // A role that another process of this program started was told everything by it.
-  const isTold = process.env[WITH_PARENT_VARIABLE] === '1';
-  const path = config ?? (!isTold && (await isThere(CONFIG_FILE_DEFAULT)) ? CONFIG_FILE_DEFAULT : undefined);
+  if (process.env[WITH_PARENT_VARIABLE] === '1' && command.getOptionValueSource('config') !== 'cli') return undefined;
+  const path = config ?? ((await isThere(CONFIG_FILE_DEFAULT)) ? CONFIG_FILE_DEFAULT : undefined);
   if (path !== undefined) return await readConfigFile(path, { schema: schemaOf(program), profile });
   if (profile === undefined) return undefined;
   throw new PlaitError('config', `--profile: there is no configuration file: name it with --config or PLAIT_CONFIG, or put a ${CONFIG_FILE_DEFAULT} here`);
