@@ -66,6 +66,22 @@ describe('membership', () => {
     await expect.poll(() => counts(a), { timeout: 60_000 }).toEqual([5]);
   });
 
+  it('goes on with the other topics while one is gone, and shares that again when it is back', async () => {
+    const [stays, goes] = [await harness.makeTopic(2), await harness.makeTopic(1)];
+    const groupId = uniqueName('group');
+    const [a, b] = [member(groupId), member(groupId)];
+    await a.subscribe([stays, goes]);
+    await expect.poll(() => counts(a), { timeout: 60_000 }).toEqual([3]);
+    await harness.deleteTopic(goes);
+    await expect.poll(() => a.assignment().partitions.map(({ topic }) => topic), { timeout: 60_000 }).toEqual([stays, stays]);
+    // One that comes meanwhile does not know the topic at all.
+    await b.subscribe([stays, goes]);
+    await expect.poll(() => counts(a, b), { timeout: 60_000 }).toEqual([1, 1]);
+    await harness.makeAgain(goes, 2);
+    await expect.poll(() => counts(a, b), { timeout: 60_000 }).toEqual([2, 2]);
+    expect(new Set(held(a, b).flat()).size).toBe(4);
+  });
+
   it('is `unavailable` for a topic that does not exist', async () => {
     const a = member(uniqueName('group'));
     await expect(a.subscribe([uniqueName('none')])).rejects.toMatchObject({ code: 'unavailable' });
