@@ -28,9 +28,8 @@ afterAll(async () => {
   }
 });
 
-/** Commands that start servers of their own, that only look at files, or that write only after they were told what to. */
-const WITHOUT_KAFKA = new Set(['dev', 'demo', 'config']);
-const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && !WITHOUT_KAFKA.has(words[0] ?? ''));
+/** All but `config`, which shows the address and does not use it. */
+const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && words[0] !== 'config');
 /** As in its first example, on the ledger of this file and with the address of nobody. */
 const calls = reachingKafka.map(({ words, examples }) => ({ name: words.join(' '), args: (examples[0] ?? '').split('|')[0]?.trim().split(/\s+/).slice(1) ?? [] }));
 
@@ -48,6 +47,12 @@ describe('at the start', () => {
       expect(stderr).toContain(address);
       expect(ms).toBeLessThan(START_MS_MAX);
     });
+});
+
+test.each(['dev', 'demo'])('%s with the address of a Kafka that is not there, too', async (name) => {
+  const { code, stderr } = await start([name], { PLAIT_BOOTSTRAP_SERVERS: '127.0.0.1:1', PLAIT_LEDGER: `${ledger.folder}-${name}` }).ended;
+  expect(code, stderr).toBe(2);
+  expect(stderr).toContain('127.0.0.1:1');
 });
 
 /** The memory that a process has of the machine, in KiB. */

@@ -91,6 +91,7 @@ test('every error has its exit code, and none has 0', () => {
     expect(explain(error)).toContain('why');
   }
   expect(exitCodeOf(new LauncherError('install Java'))).toBe(EXIT.usage);
+  expect(exitCodeOf(new LauncherError('nobody there', { unreachable: true }))).toBe(EXIT.unreachable);
   expect([exitCodeOf(new Error('oops')), exitCodeOf('oops'), exitCodeOf(undefined)]).toEqual([EXIT.bug, EXIT.bug, EXIT.bug]);
   expect(explain(new Error('oops'))).toMatch(/bug in Plait.*oops\n\s+at /s);
   expect(explain(new PlaitError('invalid', 'differs', { details: { topic: 'a', firstSeq: '7', none: undefined } }))).toBe('TAMPERED: differs\n  topic=a firstSeq=7');

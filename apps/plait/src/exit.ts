@@ -50,7 +50,8 @@ export class Told extends Error {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Told) return error.exitCode;
   if (isPlaitError(error)) return CODES[error.code];
-  return error instanceof LauncherError ? EXIT.usage : EXIT.bug;
+  if (!(error instanceof LauncherError)) return EXIT.bug;
+  return error.unreachable ? EXIT.unreachable : EXIT.usage;
 }
 
 const PREFIXES: Partial<Record<ErrorCode, string>> = {

@@ -4,4 +4,11 @@
  */
 export class LauncherError extends Error {
   override readonly name = 'LauncherError';
+  /** Whether a server that was named does not answer; else something is missing on this machine. */
+  readonly unreachable: boolean;
+
+  constructor(message: string, { unreachable = false, ...options }: ErrorOptions & { readonly unreachable?: boolean } = {}) {
+    super(message, options);
+    this.unreachable = unreachable;
+  }
 }

@@ -103,7 +103,7 @@ async function mustAccept(variable: string, urls: readonly string[], defaultPort
   const answers = await Promise.all(addresses.map(accepts));
   if (answers.includes(true)) return;
   const names = addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
-  throw new LauncherError(`${variable} names ${names}, which does not accept connections. Start it, or unset ${variable}.`);
+  throw new LauncherError(`${variable} names ${names}, which does not accept connections. Start it, or unset ${variable}.`, { unreachable: true });
 }
 
 /** Which way a data folder was used before; `undefined` for a new one. */
