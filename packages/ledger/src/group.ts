@@ -11,6 +11,7 @@ import type { NumberedLine, RoleEvent, VerifiedSegment } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import { nextSeqOf, type LedgerSegment } from './entries.ts';
 import { GroupProgress } from './group-progress.ts';
+import { patient } from './patient.ts';
 import { formatProgress, parseProgress, type Progress } from './progress.ts';
 import { Run, type Access, type RunOptions } from './run.ts';
 import { beginAt, beginAtSeq, type Begin, type StartPoint } from './start.ts';
@@ -46,7 +47,9 @@ export async function* readGroup(access: Access, options: GroupOptions): AsyncGe
     const newest = await options.newest();
     if (newest === undefined) return;
     const topics = options.share ? newest.configuration.body.sources : [access.log];
-    const member = await joinReaderGroup({ kafka: access.kafka, groupId: options.group, topics });
+    const join = async (): Promise<ReaderGroup> => await joinReaderGroup({ kafka: access.kafka, groupId: options.group, topics });
+    const member = await patient(join, { patienceMs: access.patienceMs, signal: options.signal })();
+    if (member === undefined) return;
     const reading = new GroupReading({ access, options, topics, member });
     try {
       if ((yield* reading.segments()) === 'end') return;
@@ -122,19 +125,12 @@ class GroupReading {
 
   /** Reads for as long as exactly these are held. */
   async *#read(holds: readonly Hold[]): AsyncGenerator<LedgerSegment, 'changed' | 'end' | 'again'> {
-    const { signal, newest, onMissing, endless, toSeq } = this.#options;
-    const places = await this.#places(holds);
-    if (places === undefined) return 'end';
-    const check = new CommitCheck(this.#options.group, [...places.values()]);
-    await using run = await Run.open(this.#access, {
-      newest, onMissing, endless, signal, ...(toSeq === undefined ? {} : { toSeq }),
-      wants: (numbered) => places.get(this.#nameOf(numbered))?.begin.wants(numbered) === true,
-      beforeSeq: leastOf([...places.values()]),
-      observe: (event) => {
-        check.look(event);
-        this.#commitStarts(event, places, run);
-      },
-    });
+    const { signal } = this.#options;
+    // Whoever lost a partition lost it with Kafka, often: then it is waited for.
+    const opened = await patient(() => this.#open(holds), { patienceMs: this.#access.patienceMs, signal })();
+    if (opened === undefined) return 'end';
+    const { places, check } = opened;
+    await using run = opened.run;
     while (!signal.aborted) {
       const standing = this.#standing(holds);
       if (standing === 'changed') return 'changed';
@@ -149,6 +145,23 @@ class GroupReading {
       else if (run.endMet && this.#hasOtherTopics(run)) return 'again';
     }
     return 'end';
+  }
+
+  async #open(holds: readonly Hold[]): Promise<{ places: ReadonlyMap<string, Place>; check: CommitCheck; run: Run } | undefined> {
+    const { signal, newest, onMissing, endless, toSeq } = this.#options;
+    const places = await this.#places(holds);
+    if (places === undefined) return undefined;
+    const check = new CommitCheck(this.#options.group, [...places.values()]);
+    const run = await Run.open(this.#access, {
+      newest, onMissing, endless, signal, ...(toSeq === undefined ? {} : { toSeq }),
+      wants: (numbered) => places.get(this.#nameOf(numbered))?.begin.wants(numbered) === true,
+      beforeSeq: leastOf([...places.values()]),
+      observe: (event) => {
+        check.look(event);
+        this.#commitStarts(event, places, run);
+      },
+    });
+    return { places, check, run };
   }
 
   #standing(holds: readonly Hold[]): 'held' | 'unsure' | 'changed' {
