@@ -190,6 +190,8 @@ describe('what a role remembers', () => {
     const world = new World(history);
     const below = await world.search({ memory: memoryOf({ checkpoint: { size: 50n, root } }, history) });
     expect(below.start?.height).toBe(39n);
+    const passing = await world.search({ memory: memoryOf({ checkpoint: { size: 50n, root } }, history), mayPassMemory: true });
+    expect(passing.start?.height).toBe(99n);
     const none = await world.search({ memory: memoryOf({ checkpoint: { size: 10n, root } }, history) });
     expect(none.start).toBeUndefined();
   });

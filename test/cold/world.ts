@@ -82,7 +82,7 @@ export class World {
       worker: () => new Worker({ ...view, key: worker1, appender, source, membership: this.#group.member(self), clock }),
       coordinator: () => new Coordinator({ ...view, key: bob, appender, lease, clock, random }),
       publisher: () => new Publisher({ ...view, key: checkpointKey, appender, clock }),
-      reader: () => new Reader({ ...view, source, clock }),
+      reader: () => new Reader({ ...view, source, clock, newest: () => Promise.resolve(undefined) }),
     };
     return makers[name]();
   }

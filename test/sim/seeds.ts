@@ -10,9 +10,10 @@ export async function runSeeds(first: number, count: number): Promise<void> {
   for (let seed = SHIFT + first; seed < SHIFT + first + count; seed += 1) reports.push(await simulate(seed));
   const sum = (of: (report: SimulationReport) => number): number => reports.reduce((total, each) => total + of(each), 0);
   process.stdout.write(`seeds ${SHIFT + first} … ${SHIFT + first + count - 1}: ${sum((r) => r.records)} records, ` +
-    `${sum((r) => Number(r.blocks))} blocks, ${sum((r) => Number(r.epochs))} epochs, ${sum((r) => r.events)} events\n`);
+    `${sum((r) => Number(r.blocks))} blocks, ${sum((r) => Number(r.epochs))} epochs, ${sum((r) => r.events)} events, ${sum((r) => r.coldStarts)} cold starts\n`);
   const alarms = new Set(reports.flatMap((report) => report.alarms));
   expect(['source-expired', 'source-regressed', 'lost'].filter((alarm) => !alarms.has(alarm)), 'changes of topics that no worker met').toEqual([]);
+  expect(sum((r) => r.coldStarts), 'cold starts').toBeGreaterThan(count);
   const hit = new Set(reports.flatMap((report) => report.crashedIn));
   expect(PORT_CALLS.filter((call) => ![...hit].some((each) => each.startsWith(call))), 'port calls that no crash hit').toEqual([]);
 }

@@ -75,11 +75,11 @@ function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
 
 /**
  * Opens the log for a role, after a look whether it is this ledger's and has the settings it needs: behind the newest state
- * that is confirmed, else at its beginning. Both ports are closed by `ports`. `paceMs` is how long a message may rest unread.
- * Throws `config`, `unavailable`, `missing`.
+ * that is confirmed, else at its beginning. Both ports are closed by `ports`. `paceMs` is how long a message may rest unread;
+ * `mayPassMemory` as in coldStart. Throws `config`, `unavailable`, `missing`.
  */
 export async function openLog(
-  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs }: { readonly paceMs: number },
+  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs, mayPassMemory = false }: { readonly paceMs: number; readonly mayPassMemory?: boolean },
 ): Promise<{ reader: LogReader; appender: LogAppender; start?: LedgerState } & Keeping> {
   const { kafka, ledger, log, minConfiguration } = settings;
   const topic = ledger.log;
@@ -88,7 +88,7 @@ export async function openLog(
   const keeping = await keepingOf(settings, ports);
   // Before genesis is missed in a log that was made anew.
   await requireRemembered({ ...keeping, clock: systemClock, observe });
-  const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe });
+  const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, mayPassMemory, observe });
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
   if (start === undefined) await requireGenesis(settings);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);

@@ -42,7 +42,7 @@ export function workerCommand(): Command {
 export async function runWorker(settings: RoleSettings): Promise<void> {
   const { kafka, ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
+  const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS, mayPassMemory: true });
   const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
   const membership = ports.adopt(joinWorkerGroup({ kafka, groupId: workerGroupId(ledger) }), (port) => port.leave());
   const observe = observer(settings.log);

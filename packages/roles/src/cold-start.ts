@@ -14,9 +14,11 @@ export interface ColdStartOptions extends Pinned {
   readonly openLog: OpenLog;
   /**
    * Confirms the header with a state that it remembers, without a checkpoint. A role that remembers a checkpoint begins at
-   * or below it, so that its fold can be compared with it.
+   * or below it, so that its fold can be compared with it, unless `mayPassMemory`.
    */
   readonly memory?: Memory;
+  /** Whether a state above the remembered checkpoint will do: for roles that neither claim nor sign. Default false. */
+  readonly mayPassMemory?: boolean;
   /** A state whose configuration has a lower version is refused: a revoked checkpoint key may have signed for it. */
   readonly minConfiguration?: bigint;
   /** Only states before this seq: its `nextSeq` is at most this one. */
@@ -48,10 +50,10 @@ export interface ColdStart {
  * the memory throw. Does not check that the log is the newest one.
  */
 export async function coldStart(options: ColdStartOptions): Promise<ColdStart> {
-  const { openLog, memory, beforeSeq, observe } = options;
+  const { openLog, memory, mayPassMemory, beforeSeq, observe } = options;
   const log = new LogStretches(openLog);
   const remembered = await memory?.load();
-  const search = new SnapshotSearch(options, { log, beforeSeq, remembered });
+  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, sizeMax: mayPassMemory === true ? undefined : remembered?.checkpoint?.size });
   const { start, confirmedBy } = await search.run();
   const { unconfirmed } = search;
   const height = start?.height;

@@ -23,6 +23,8 @@ interface Wanted {
   readonly log: LogStretches;
   readonly beforeSeq: Seq | undefined;
   readonly remembered: Remembered | undefined;
+  /** The state is at or below this many blocks. */
+  readonly sizeMax: bigint | undefined;
 }
 
 interface Found {
@@ -79,9 +81,8 @@ export class SnapshotSearch {
 
   /** Whether a state with these numbers may be used: before the seq that is asked for, not above the remembered checkpoint. */
   #isWanted({ height, firstSeq }: Pick<BlockHeader, 'height' | 'firstSeq'>): boolean {
-    const { beforeSeq, remembered } = this.#wanted;
-    const size = remembered?.checkpoint?.size;
-    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (size === undefined || height <= size);
+    const { beforeSeq, sizeMax } = this.#wanted;
+    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (sizeMax === undefined || height <= sizeMax);
   }
 
   /**
@@ -105,8 +106,8 @@ export class SnapshotSearch {
 
   /** Whether the first block at or behind `position` is wanted. True without a limit, false where no block comes soon. */
   async #isWantedAt(position: LogPosition, end: LogPosition): Promise<boolean> {
-    const { beforeSeq, remembered } = this.#wanted;
-    if (beforeSeq === undefined && remembered?.checkpoint === undefined) return true;
+    const { beforeSeq, sizeMax } = this.#wanted;
+    if (beforeSeq === undefined && sizeMax === undefined) return true;
     let wanted = false;
     await this.#log.read(position, positionMin(end, logPosition(position + WINDOW)), (message) => {
       const header = blockOf(message);

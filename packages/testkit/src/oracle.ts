@@ -60,6 +60,7 @@ export class Oracle {
   #seq = 0n;
   #cut: bigint | undefined;
   readonly #headers: Uint8Array[] = [];
+  #published = 0n;
   /** Messages that no role wrote. */
   readonly #hostile: ReadonlySet<string>;
 
@@ -85,6 +86,23 @@ export class Oracle {
     return this.#order;
   }
 
+  /** Size of the newest checkpoint that fits the blocks before it. */
+  get published(): bigint {
+    return this.#published;
+  }
+
+  /**
+   * Throws unless a message that a role is about to append, if it is a checkpoint, covers blocks that the log holds as
+   * accepted, and their root: so no two of one size ever differ.
+   */
+  checkSigned(who: string, value: Uint8Array): void {
+    const message = parseMessage(value);
+    if (!message.signed || message.body.kind !== 'checkpoint') return;
+    const { size, root } = message.body;
+    must(size <= this.#height, `${who} signs a checkpoint of size ${size}, and ${this.#height} blocks are accepted`);
+    must(root === hashToText(treeRoot(this.#headers.slice(0, Number(size)))), `${who} signs another root for size ${size}`);
+  }
+
   /** Takes the next message of the log. Throws a {@link Violation}. */
   take(message: LogMessage): Outcome {
     const before = this.#state;
@@ -95,6 +113,7 @@ export class Oracle {
     else if (outcome.kind === 'configuration') this.#takeConfiguration(outcome.configuration.starts);
     else if (outcome.kind === 'report') this.#takeReport(message.position, outcome.segments);
     else if (outcome.kind === 'block') this.#takeBlock(message, outcome.header);
+    else if (outcome.kind === 'checkpoint' && outcome.verdict === 'consistent') this.#published = outcome.checkpoint.size;
     else if (outcome.kind === 'ignored' && outcome.of === 'block') this.#takeIgnoredBlock(message, outcome.reason, before);
     return outcome;
   }

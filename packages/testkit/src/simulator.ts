@@ -6,15 +6,17 @@
  * faults end, and everything must be sequenced and read within a bounded time. In the end the whole ledger is derived again and compared with the sources.
  */
 import {
-  chainOf, encodePayload, epoch, formatBlock, formatClaim, formatConfiguration, formatGenesis, generation, hashToText, logPosition, sealBlock, signNote,
+  chainOf, encodePayload, formatConfiguration, formatGenesis, generation, logPosition, signNote,
   type Configuration, type LedgerState, type VerifySignature,
 } from '@plait/core';
 import {
-  Coordinator, LeaseKeeper, Reader, runLoop, Worker,
+  Coordinator, LeaseKeeper, Publisher, Reader, runLoop, Worker,
   type LogAppender, type RoleEvent, type RoleTimes,
 } from '@plait/roles';
+import { Beginnings } from './beginnings.ts';
 import { Faults, HARSH_FAULTS } from './faults.ts';
-import { cachedVerify, COORDINATOR_KEYS, LEDGER_KEY, ORIGIN, simulatedGenesis, verifiers, WORKER_KEYS } from './keyring.ts';
+import { claimOutOfTurn, forgedSnapshot, lieOfLeader } from './hostile-messages.ts';
+import { cachedVerify, CHECKPOINT_KEY, COORDINATOR_KEYS, LEDGER_KEY, ORIGIN, simulatedGenesis, verifiers, WORKER_KEYS } from './keyring.ts';
 import { MemoryGroup } from './memory-membership.ts';
 import { MemoryLease } from './memory-lease.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -24,7 +26,7 @@ import { checkOneTextEach, checkPrefix, Oracle, Violation, type Ordered } from '
 import type { Prng } from './prng.ts';
 import { isAlive, Scheduler, type Process } from './scheduler.ts';
 import { SourceTurmoil } from './source-turmoil.ts';
-import type { TracePhase } from './trace.ts';
+import { crashedCalls, type TracePhase } from './trace.ts';
 import { VirtualClock, virtualRandom } from './virtual-clock.ts';
 
 /** Short times, so that little virtual time holds many turns. */
@@ -32,6 +34,8 @@ const TIMES: RoleTimes = {
   cutIntervalMs: 20, stallMs: 400, takeoverMs: 100, resendMs: 150, checkpointIntervalMs: 60, reportTimeoutMs: 600, beyondEndMs: 5_000, drainMs: 500,
 };
 const LEASE_TTL_MS = 400;
+/** A run has some hundred messages. */
+const SNAPSHOT_MESSAGES = 15;
 const SESSION_TIMEOUT_MS = 500;
 const PARTITIONS = [['orders', 0], ['orders', 1], ['orders', 2], ['payments', 0]] as const;
 const CHAOS_MS = 5_000;
@@ -39,7 +43,7 @@ const CHAOS_MS = 5_000;
 const CALM_MS_MAX = 40_000;
 
 /** The port calls of the roles, as the ports in memory label them. Each run has one crash right in one of them. */
-export const PORT_CALLS = ['log poll', 'log end', 'append', 'source poll', 'subscribe', 'lease acquire', 'lease extend', 'sleep'] as const;
+export const PORT_CALLS = ['log poll', 'log end', 'append', 'source poll', 'subscribe', 'lease acquire', 'lease extend', 'memory load', 'memory save', 'sleep'] as const;
 
 /** How a run ended; a run that violates a promise throws instead. */
 export interface SimulationReport {
@@ -53,6 +57,8 @@ export interface SimulationReport {
   readonly events: number;
   /** The port calls that crashes hit. */
   readonly crashedIn: readonly string[];
+  /** How many roles began at a state instead of at the log's beginning. */
+  readonly coldStarts: number;
   /** Alarms of the workers, and `lost`, in the order they came. */
   readonly alarms: readonly string[];
 }
@@ -86,6 +92,7 @@ class Simulation {
   readonly #hostile = new Set<string>();
   readonly #outputs: { who: string; output: Ordered[] }[] = [];
   readonly #alarms: string[] = [];
+  readonly #beginnings: Beginnings;
   /** In some runs the topics change too; in the others a reader must get everything. */
   readonly #topics: SourceTurmoil | undefined;
   #running: Running[] = [];
@@ -106,6 +113,8 @@ class Simulation {
     this.#oracle = new Oracle({ source: this.#source, verify, hostile: this.#hostile });
     const turmoil = { source: this.#source, scheduler: this.#scheduler, partitions: PARTITIONS.map(([topic, partition]) => ({ topic, partition })) };
     this.#topics = this.#chance.chance(0.3) ? new SourceTurmoil(turmoil) : undefined;
+    this.#beginnings = new Beginnings(this.#scheduler, (self, start) =>
+      this.#guard(() => this.#oracle.checkState(`${self.id} begins cold and`, start)));
     this.#log.onLanded = (message) => this.#guard(() => this.#oracle.take(message));
   }
 
@@ -115,6 +124,7 @@ class Simulation {
     this.#lease.mode = this.#chance.pick(['honest', 'honest', 'grants-everyone', 'grants-nobody', 'down']);
     for (const n of [0, 1, 2]) this.#running.push(this.#startCoordinator(n));
     for (const n of [0, 1]) this.#running.push(this.#startWorker(n));
+    for (const n of [0, 1]) this.#running.push(this.#startPublisher(n));
     this.#running.push(this.#startReader());
     this.#produceSoon();
     this.#chaosSoon();
@@ -126,22 +136,9 @@ class Simulation {
     return {
       seed: this.#scheduler.seed, traceHash: this.#scheduler.trace.hash, records: this.#oracle.order.length,
       blocks: this.#oracle.state?.height ?? 0n, epochs: this.#oracle.state?.epoch ?? 0n,
-      messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: this.#crashedIn(), alarms: this.#alarms,
+      messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: crashedCalls(this.#scheduler.trace.entries), alarms: this.#alarms,
+      coldStarts: this.#beginnings.coldStarts,
     };
-  }
-
-  /** What each crashed process was waiting for. */
-  #crashedIn(): readonly string[] {
-    const waiting = new Map<string, Set<string>>();
-    const hit = new Set<string>();
-    for (const { phase, process, label } of this.#scheduler.trace.entries) {
-      const calls = waiting.get(process) ?? new Set();
-      waiting.set(process, calls);
-      if (phase === 'call') calls.add(label);
-      if (phase === 'answer') calls.delete(label);
-      if (phase === 'note' && label === 'crashed') for (const call of calls) hit.add(call);
-    }
-    return [...hit];
   }
 
   /** A violation ends the run, whoever notices it. */
@@ -160,7 +157,7 @@ class Simulation {
       const random = virtualRandom(this.#scheduler, self);
       const keeper = new LeaseKeeper({ lease: this.#lease.lease(self), clock, random });
       role = new Coordinator({
-        ...this.#ports(self), key: COORDINATOR_KEYS[n < 2 ? 0 : 1], lease: keeper, clock, random,
+        ...(await this.#beginnings.begin(self, clock, this.#ports(self))), key: COORDINATOR_KEYS[n < 2 ? 0 : 1], lease: keeper, clock, random, snapshotMessages: SNAPSHOT_MESSAGES,
       });
       await Promise.all([runLoop(role, { clock, signal: FOREVER }), runLoop(keeper, { clock, signal: FOREVER })]);
     });
@@ -172,12 +169,23 @@ class Simulation {
     const process = this.#scheduler.spawn(`worker-${n}`, async (self) => {
       const clock = new VirtualClock(this.#scheduler, self);
       role = new Worker({
-        ...this.#ports(self), key: WORKER_KEYS[n === 0 ? 0 : 1], clock,
+        ...(await this.#beginnings.begin(self, clock, this.#ports(self))), key: WORKER_KEYS[n === 0 ? 0 : 1], clock,
         source: this.#source.reader(self), membership: this.#group.member(self), observe: (event) => this.#hear(event),
       });
       await runLoop(role, { clock, signal: FOREVER });
     });
     return { process, start: () => this.#startWorker(n), state: () => role?.state };
+  }
+
+  /** Two of them, with one key. */
+  #startPublisher(n: number): Running {
+    let role: Publisher | undefined;
+    const process = this.#scheduler.spawn(`publisher-${n}`, async (self) => {
+      const clock = new VirtualClock(this.#scheduler, self);
+      role = new Publisher({ ...(await this.#beginnings.begin(self, clock, this.#ports(self))), key: CHECKPOINT_KEY, clock });
+      await runLoop(role, { clock, signal: FOREVER });
+    });
+    return { process, start: () => this.#startPublisher(n), state: () => role?.state };
   }
 
   #hear(event: RoleEvent): void {
@@ -212,6 +220,7 @@ class Simulation {
     const spy: LogAppender = {
       append: (message) => {
         this.#sent.push(message.slice());
+        this.#guard(() => this.#oracle.checkSigned(self.id, message));
         return appender.append(message);
       },
       close: () => appender.close(),
@@ -261,8 +270,10 @@ class Simulation {
     () => this.#replay(),
     () => this.#replay(),
     () => this.#land(this.#chance.bytes(this.#chance.int(300))),
-    () => this.#lieAsLeader(),
-    () => this.#claimOutOfTurn(),
+    () => this.#mislead((state) => lieOfLeader(state, this.#chance)),
+    () => this.#mislead((state) => claimOutOfTurn(state, this.#chance)),
+    () => this.#mislead((state) => forgedSnapshot(state, this.#chance)),
+    () => this.#states.revert(this.#chance),
     () => this.#reconfigure(),
   ];
 
@@ -309,30 +320,16 @@ class Simulation {
     this.#log.land(value);
   }
 
+  #mislead(make: (state: LedgerState) => Uint8Array | readonly Uint8Array[] | undefined): void {
+    const { state } = this.#oracle;
+    const made = state === undefined ? undefined : make(state);
+    for (const value of made instanceof Uint8Array ? [made] : (made ?? [])) this.#land(value);
+  }
+
   /** Any message of the past once more, perhaps cut short. */
   #replay(): void {
     const { value } = this.#chance.pick(this.#log.messages);
     this.#log.land(this.#chance.chance(0.3) ? value.subarray(0, this.#chance.int(value.length)) : value);
-  }
-
-  /** A leader's key writes a block that is right in everything but its content. */
-  #lieAsLeader(): void {
-    const { state } = this.#oracle;
-    const key = COORDINATOR_KEYS.find((each) => each.verifier.vkey === state?.leader?.key.vkey);
-    if (state === undefined || key === undefined) return;
-    const honest = sealBlock(state, { cut: state.position, wallMs: Number(state.timeMs) });
-    const root = hashToText(this.#chance.bytes(32));
-    const lie = this.#chance.pick([{ root }, { records: honest.records + 1n }, { segments: honest.segments + 1 }]);
-    this.#land(signNote(formatBlock({ ...honest, ...lie }), key));
-  }
-
-  /** A coordinator's key claims an epoch that is not the next, after the right claim. */
-  #claimOutOfTurn(): void {
-    const { state } = this.#oracle;
-    if (state === undefined) return;
-    const { origin, ledgerId, follows } = state;
-    const wrong = epoch(state.epoch + BigInt(this.#chance.pick([0, 2, 7])));
-    this.#land(signNote(formatClaim({ kind: 'claim', origin, ledgerId, epoch: wrong, follows, nonce: '0'.repeat(32) }), COORDINATOR_KEYS[1]));
   }
 
   /** Revokes keys or gives them back, changes a limit, or begins a new generation of a partition where its chain ends. */
@@ -377,12 +374,13 @@ class Simulation {
     }
     const untilMs = this.#scheduler.nowMs + CALM_MS_MAX;
     const wanted = PARTITIONS.reduce((sum, [topic, partition]) => sum + this.#source.records(topic, partition).length, 0);
-    const done = (): boolean => this.#topics?.hasAll(this.#oracle.state) ??
+    const hasAll = (): boolean => this.#topics?.hasAll(this.#oracle.state) ??
       (this.#outputs.at(-1)?.output.length === wanted && this.#oracle.order.length === wanted);
+    const done = (): boolean => hasAll() && this.#oracle.published === this.#oracle.state?.height;
     const end = await this.#scheduler.run({ untilMs, until: done });
     if (end !== 'until') {
       this.#scheduler.fail(new Violation(`no progress: ${wanted} records, ${this.#oracle.order.length} sequenced, ` +
-        `${this.#outputs.at(-1)?.output.length} read, ${CALM_MS_MAX} ms after faults ended`));
+        `${this.#outputs.at(-1)?.output.length} read, ${this.#oracle.published} of ${this.#oracle.state?.height} blocks under a checkpoint, ${CALM_MS_MAX} ms after faults ended`));
       await this.#scheduler.run({ untilMs });
     }
   }

@@ -19,6 +19,20 @@ export interface TraceEntry {
   readonly label: string;
 }
 
+/** What each process that crashed was waiting for. */
+export function crashedCalls(entries: readonly TraceEntry[]): readonly string[] {
+  const waiting = new Map<string, Set<string>>();
+  const hit = new Set<string>();
+  for (const { phase, process, label } of entries) {
+    const calls = waiting.get(process) ?? new Set();
+    waiting.set(process, calls);
+    if (phase === 'call') calls.add(label);
+    if (phase === 'answer') calls.delete(label);
+    if (phase === 'note' && label === 'crashed') for (const call of calls) hit.add(call);
+  }
+  return [...hit];
+}
+
 /** Collects entries; keeps at least the newest `entriesMax` and a 64-bit hash over all. Not a cryptographic hash. */
 export class Trace {
   readonly #entriesMax: number;

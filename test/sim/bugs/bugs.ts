@@ -124,4 +124,44 @@ export const BUGS: readonly Bug[] = [
     simulation: 'rollback',
     edits: [{ file: 'roles/src/memory.ts', from: 'if (this.isConfirmed(incarnation)) return;', to: 'if (this.#confirmed !== undefined) return;' }],
   },
+  {
+    name: 'sign a block that was read but does not count',
+    edits: [
+      { file: 'roles/src/publisher.ts', from: "import {\n  formatCheckpoint,", to: "import {\n  appendLeaf, headerLeafHash, parseMessage, formatCheckpoint," },
+      {
+        file: 'roles/src/publisher.ts',
+        from: '#absorb({ outcome, state }: Folded): void {',
+        to: `#absorb({ outcome, state, value }: Folded): void {
+          if (outcome.kind === 'ignored' && outcome.of === 'block' && outcome.reason !== 'malformed' && state !== undefined) {
+            const { body, note } = parseMessage(value);
+            const root = hashToText(rangeRoot(appendLeaf(state.history, headerLeafHash(note.text))));
+            if (body.height === state.height) this.#missing.set(body.height + 1n, { tree: { size: body.height + 1n, root }, sentMs: -Infinity });
+          }`,
+      },
+    ],
+  },
+  {
+    name: 'sign the root that a header names, which is that of the headers before it',
+    edits: [{
+      file: 'roles/src/publisher.ts',
+      from: '{ tree: treeOf(state), sentMs: Number.NEGATIVE_INFINITY }',
+      to: '{ tree: { size: state.height, root: outcome.header.history }, sentMs: Number.NEGATIVE_INFINITY }',
+    }],
+  },
+  {
+    name: 'start cold from a state that nothing confirms',
+    edits: [{ file: 'roles/src/snapshot-search.ts', from: 'if (confirmedBy !== undefined && version', to: 'if (version' }],
+  },
+  {
+    name: 'take a checkpoint for confirmation whoever signed it',
+    edits: [{
+      file: 'roles/src/snapshot-search.ts',
+      from: 'checkpoint.root === root &&\n      checkpointKeys.some((key) => verifyNoteSignature(checkpoint.note, key, this.#rules.verify))',
+      to: 'checkpoint.root === root',
+    }],
+  },
+  {
+    name: 'go on from a state at its header instead of at its cut',
+    edits: [{ file: 'roles/src/snapshot-search.ts', from: 'this.#found = { start: state, confirmedBy };', to: 'this.#found = { start: { ...state, position: found.header.cut + 2n }, confirmedBy };' }],
+  },
 ];

@@ -1,0 +1,126 @@
+/** Publishers sign what others start from: real processes over a log of some thousand messages. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { apply, emptyState, logPosition, parseVerifierKey, type Checkpoint, type FoldState, type Outcome } from '@plait/core';
+import { openLogReader } from '@plait/kafka';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeLedger, type LedgerHarness, type Role } from './ledger-harness.ts';
+
+/** What a search reads where a snapshot lies some thousand messages back: windows of 1,024, 2,048 and 4,096. */
+const SEARCH_MAX = 7_500;
+
+let ledger: LedgerHarness;
+
+beforeAll(async () => {
+  ledger = await makeLedger({ partitions: 4 });
+  await ledger.startRoles();
+});
+afterAll(async () => {
+  await ledger[Symbol.asyncDispose]();
+});
+
+interface Folded {
+  readonly position: bigint;
+  readonly text: string;
+  readonly outcome: Outcome;
+}
+
+/** Folds the whole log. */
+async function foldAll(): Promise<readonly Folded[]> {
+  const log = await openLogReader({ kafka: { brokers: ledger.place.bootstrapServers.split(',') }, topic: ledger.file.log, from: logPosition(0n) });
+  let state: FoldState = emptyState({ origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) });
+  const folded: Folded[] = [];
+  try {
+    const end = await log.end();
+    while (log.position() < end) {
+      for (const { position, value } of await log.poll({ maxWaitMs: 100 })) {
+        const applied = apply(state, position, value);
+        state = applied.state;
+        folded.push({ position, text: new TextDecoder().decode(value), outcome: applied.outcome });
+      }
+    }
+  } finally {
+    await log.close();
+  }
+  return folded;
+}
+
+function checkpoints(folded: readonly Folded[]): (Checkpoint & { readonly text: string; readonly verdict: string })[] {
+  return folded.flatMap(({ text, outcome }) => (outcome.kind === 'checkpoint' ? [{ ...outcome.checkpoint, text, verdict: outcome.verdict }] : []));
+}
+
+/** Heights of the blocks that carry a state, all chunks of which are in the log. */
+function states(folded: readonly Folded[]): bigint[] {
+  const chunks = new Set(folded.flatMap(({ outcome }) => (outcome.kind === 'snapshot' ? [outcome.snapshot.height as bigint] : [])));
+  return folded.flatMap(({ outcome }) => (outcome.kind === 'block' && outcome.header.state !== undefined && chunks.has(outcome.header.height) ? [outcome.header.height] : []));
+}
+
+/** Resolves when there is a state in the log that is newer than those of `known`; with all that is in the log then. */
+async function newerState(known: readonly bigint[], isEnough: (folded: readonly Folded[]) => boolean = () => true): Promise<readonly Folded[]> {
+  return await ledger.until('a newer snapshot', async () => {
+    const folded = await foldAll();
+    return states(folded).some((height) => height > (known.at(-1) ?? -1n)) && isEnough(folded) ? folded : undefined;
+  });
+}
+
+/** How a role says that it began, as soon as it has. */
+async function beginningOf(role: Role): Promise<{ readonly height: string; readonly position: string; readonly messages: number; readonly msg: string; readonly level: string }> {
+  return await ledger.until('its beginning', () => Promise.resolve(role.lines.find((line) => line['event'] === 'cold-start') as never));
+}
+
+test('two publishers: checkpoints appear, one text for each size, and one for each block with a state', async () => {
+  const publishers = [ledger.start('publisher'), ledger.start('publisher')];
+  await Promise.all(publishers.map(({ ready }) => ready));
+  await using load = ledger.load();
+  const folded = await newerState([], (all) => checkpoints(all).some(({ size }) => size === (states(all)[0] ?? 0n) + 1n) && checkpoints(all).length > 3);
+  await load.stop();
+  const found = checkpoints(folded);
+  expect(found.filter(({ verdict }) => verdict === 'contradicts')).toEqual([]);
+  for (const { size, text } of found) expect(new Set(found.filter((each) => each.size === size).map((each) => each.text)), `size ${size}`).toEqual(new Set([text]));
+  // Blocks come every few milliseconds, checkpoints about once a second.
+  expect(found.length).toBeLessThan(folded.filter(({ outcome }) => outcome.kind === 'block').length / 10);
+  const remembered: unknown = JSON.parse(await readFile(join(ledger.folder, 'state', 'publisher.json'), 'utf8'));
+  expect(remembered).toMatchObject({ checkpoint: { root: expect.any(String) } });
+});
+
+test('a role that is started late begins at the newest confirmed state and reads little', async () => {
+  const known = states(await foldAll());
+  await using load = ledger.load();
+  const folded = await newerState(known, (all) => checkpoints(all).some(({ size }) => size === (states(all).at(-1) ?? 0n) + 1n));
+  for (const command of ['worker', 'coordinator', 'publisher'] as const) {
+    // Without a memory: one that claims or signs begins at what it remembers, if that is older.
+    const late = ledger.start(command, {}, ['--state', join(ledger.folder, 'state', `${command}-late.json`)]);
+    const { height, position, messages, msg } = await beginningOf(late);
+    expect(BigInt(height), msg).toBeGreaterThanOrEqual(states(folded).at(-1) ?? 0n);
+    expect(BigInt(position)).toBeGreaterThan(0n);
+    expect(messages).toBeLessThan(SEARCH_MAX);
+    await ledger.until(`the ${command} has read the log`, () => Promise.resolve(late.lines.some((line) => line['event'] === 'caught-up')));
+    await ledger.stop(late);
+  }
+  await load.stop();
+  await ledger.verifyAll();
+});
+
+test('without a publisher a late role begins at an older state and says so; when one is back, it signs for what was missed', async () => {
+  for (const publisher of ledger.running('publisher')) await ledger.kill(publisher);
+  const known = states(await foldAll());
+  await using load = ledger.load();
+  const folded = await newerState(known);
+  // A coordinator that has no memory: what it remembers would confirm as well as a checkpoint.
+  const late = ledger.start('coordinator', {}, ['--state', join(ledger.folder, 'state', 'none.json')]);
+  const beginning = await beginningOf(late);
+  expect(BigInt(beginning.height)).toBeLessThan(states(folded).at(-1) ?? 0n);
+  expect(beginning).toMatchObject({ level: 'warn', msg: expect.stringContaining('no checkpoint confirms it: is a publisher running?') });
+  await ledger.stop(late);
+  await load.stop();
+
+  const missed = states(await foldAll()).filter((height) => height > (known.at(-1) ?? -1n));
+  await ledger.start('publisher').ready;
+  await ledger.until('checkpoints for all of them', async () => {
+    const sizes = new Set(checkpoints(await foldAll()).map(({ size }) => size));
+    return missed.every((height) => sizes.has(height + 1n));
+  });
+  const again = await beginningOf(ledger.start('coordinator', {}, ['--state', join(ledger.folder, 'state', 'none-either.json')]));
+  expect(BigInt(again.height)).toBe(missed.at(-1));
+  await ledger.verifyAll();
+});
