@@ -1,7 +1,7 @@
 /** What a reader may find wrong with a line, and what the newest configuration makes of it. */
 import {
   chainOf, PlaitError, segmentCount,
-  type ErrorDetails, type LedgerState, type Line, type LossSegment, type Segment, type VoidRange,
+  type ErrorDetails, type LedgerState, type Line, type LogPosition, type LossSegment, type Segment, type VoidRange,
 } from '@plait/core';
 import type { SourceOutOfRange } from './ports.ts';
 
@@ -52,6 +52,22 @@ export function goneBy(finding: PlaitError, line: Line, newest: LedgerState): Pl
   if (segment.generation >= generation) return undefined;
   return new PlaitError('missing', `${describe(segment)} is of generation ${segment.generation}, and the partition began anew as ` +
     `generation ${generation}: what it holds now cannot tell (${finding.message})`, { details: placeOf(line, {}), cause: finding });
+}
+
+/** Who reported a segment, and where. */
+export interface Reported {
+  /** Name of the key. */
+  readonly worker: string;
+  readonly position: LogPosition;
+}
+
+/** The finding with the report it is about, if that is known: its signature is the evidence. */
+export function accused(finding: PlaitError, reported: Reported | undefined): PlaitError {
+  if (reported === undefined) return finding;
+  const { worker, position } = reported;
+  return new PlaitError(finding.code, `${finding.message}; reported by ${worker} at position ${position} of the log`, {
+    details: { ...finding.details, worker, report: String(position) }, cause: finding,
+  });
 }
 
 /** Whether void ranges cover the segment wholly. */

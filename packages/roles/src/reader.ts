@@ -10,7 +10,7 @@ import {
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { DEFAULT_TIMES, IDLE_WAIT_MS, NEWEST_AGE_MS_MAX, PROBE_WAIT_MS, type RoleTimes } from './limits.ts';
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
-import { belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, type Held } from './reader-findings.ts';
+import { accused, belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, type Held, type Reported } from './reader-findings.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
 /** What a reader needs. */
@@ -61,6 +61,8 @@ export class Reader {
   readonly #buffers = new Map<string, RecordBuffer>();
   /** Where partitions begin, as far as they told: all below is gone. */
   readonly #logStarts = new Map<string, Offset>();
+  /** Who reported what waits, and where. Segments of a state from which reading began are not in it. */
+  readonly #reported = new WeakMap<Segment, Reported>();
   #queue: NumberedLine[] = [];
   #queueStart = 0;
   /** Since when nothing came for the line in front. */
@@ -94,7 +96,7 @@ export class Reader {
    * The next wanted segment in the global order, or undefined if it cannot be told yet (call again).
    *
    * Throws `invalid` when the records differ from what was hashed, are missing above the partition's log start, or are
-   * still there though they were reported as lost, with topic, partition, offset and seq range; unless `onMissing` is
+   * still there though they were reported as lost, with topic, partition, offset and seq range, and who reported them where; unless `onMissing` is
    * `report`, `missing` when they can no longer be read, so that nobody can tell; all that only after the newest
    * configuration was asked. `unavailable`, also while a partition gives nothing though brokers answer. And what the ports
    * and the fold throw.
@@ -129,7 +131,7 @@ export class Reader {
     const { segment } = next.line;
     if (isVoid(newest.configuration.body.voids, segment)) return { kind: 'void', segment, ...next };
     const gone = goneBy(finding, next.line, newest);
-    if (gone === undefined) throw finding;
+    if (gone === undefined) throw accused(finding, this.#reported.get(segment));
     if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
     if (this.#options.onMissing !== 'report') throw gone;
     return { kind: 'gone', segment, why: gone.message, ...next };
@@ -154,6 +156,9 @@ export class Reader {
   }
 
   #absorb({ position, outcome }: Folded): void {
+    if (outcome.kind === 'report') {
+      for (const { segment } of outcome.segments) this.#reported.set(segment, { worker: outcome.key, position });
+    }
     if (outcome.kind !== 'block') return;
     for (const line of outcome.lines) {
       const numbered = { line, block: outcome.header, position };
