@@ -62,11 +62,17 @@ export function isTlsFailure(error: unknown): error is Error & { readonly code: 
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && TLS_CODES.test(error.code);
 }
 
+/** True if Node threw before anything was sent: a certificate or key of ours that cannot be read. */
+export function isUnusable(error: unknown): boolean {
+  return error instanceof Error && error.name === 'KafkaJSConnectionError' && error.message.startsWith('Failed to connect');
+}
+
 /** True if kafkajs' error, or what it was caused by, says that this client is not allowed or not able to do it, ever. */
 export function isRefused(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     if (REFUSED.includes(e.name) || isTlsFailure(e) || ('type' in e && REFUSED_TYPES.includes(String(e.type)))) return true;
     if (e instanceof PlaitError && e.code === 'config') return true;
+    if (isUnusable(e)) return true;
     if ('errors' in e && Array.isArray(e.errors) && e.errors.some(isRefused)) return true;
   }
   return false;

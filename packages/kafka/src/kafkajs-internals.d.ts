@@ -93,7 +93,7 @@ declare module 'kafkajs/src/loggers/index.js' {
 
 declare module 'kafkajs-internal-types' {
   import type { Socket } from 'node:net';
-  import type { ISocketFactory, SASLOptions } from 'kafkajs';
+  import type { ISocketFactory, Mechanism, SASLOptions } from 'kafkajs';
 
   export interface RootLogger {
     namespace(name: string): RootLogger;
@@ -111,7 +111,7 @@ declare module 'kafkajs-internal-types' {
     clientId: string;
     reauthenticationThreshold: number;
     ssl: object | boolean | null;
-    sasl: SASLOptions | null;
+    sasl: SASLOptions | Mechanism | null;
   }
 
   export interface Connection {

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { PlaitError } from '@plait/core';
 import type { KafkaOptions } from './client.ts';
-import { isRefused, isTlsFailure, reason } from './errors.ts';
+import { isRefused, isTlsFailure, isUnusable, reason } from './errors.ts';
 
 /** Operations as kafka-acls writes them. `Read` and `Write` include `Describe`. */
 export type Operation = 'Read' | 'Write' | 'Create' | 'Describe' | 'DescribeConfigs';
@@ -37,6 +37,7 @@ export function denied(kafka: KafkaOptions, { operation, kind, name }: Right): P
 /** Why a connection to `address` failed, as a sentence. */
 export function whyNotConnected(kafka: KafkaOptions, address: string, error: unknown): string {
   if (isTlsFailure(error)) return `TLS with ${address} fails: ${reason(error)} (${tlsAdvice(error)})`;
+  if (isUnusable(error)) return `TLS with ${address} cannot begin: ${reason(error)} (check our certificate, its key and passphrase)`;
   if (isRefused(error)) return `${address} refuses ${principalOf(kafka) ?? 'the token'}: ${reason(error)}`;
   // A broker that cannot make sense of what it is sent says nothing and hangs up.
   const isHungUp = error instanceof Error && error.name === 'KafkaJSConnectionClosedError';

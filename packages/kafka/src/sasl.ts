@@ -1,6 +1,6 @@
 /** Who we are to Kafka: SASL, and tokens for OAUTHBEARER. */
 import { readFile } from 'node:fs/promises';
-import type { SASLOptions } from 'kafkajs';
+import type { Mechanism, SASLOptions } from 'kafkajs';
 import { PlaitError } from '@plait/core';
 
 /**
@@ -24,13 +24,43 @@ export type Sasl =
     };
 
 /** As kafkajs takes it. A new object each time: kafkajs writes into it. */
-export function saslOptions(sasl: Sasl): SASLOptions {
-  if (sasl.mechanism !== 'oauthbearer') return { ...sasl };
-  const { mechanism, token, extensions } = sasl;
-  return {
-    mechanism,
-    oauthBearerProvider: async () => ({ value: await token(), ...(extensions === undefined ? {} : { extensions: { ...extensions } }) }),
-  };
+export function saslOptions(sasl: Sasl): SASLOptions | Mechanism {
+  if (sasl.mechanism === 'oauthbearer') return { mechanism: sasl.mechanism, authenticationProvider: oauthBearer(sasl) };
+  const known: SASLOptions = { ...sasl };
+  return known;
+}
+
+/**
+ * RFC 7628, as Kafka has it. Not kafkajs' own, which takes it for success when the broker answers that it does not accept
+ * the token: what is asked next then fails in ways that say nothing.
+ */
+function oauthBearer({ token, extensions = {} }: Extract<Sasl, { mechanism: 'oauthbearer' }>): Mechanism['authenticationProvider'] {
+  return ({ saslAuthenticate }) => ({
+    authenticate: async () => {
+      const pairs = Object.entries({ auth: `Bearer ${await token()}`, ...extensions }).map((pair) => pair.join('='));
+      const message = Buffer.from(['n,,', ...pairs, '', ''].join('\u0001'));
+      const answer = await saslAuthenticate({
+        request: { encode: () => sized(message) },
+        response: { decode: (bytes) => bytes.subarray(SIZE_BYTES), parse: (bytes: Buffer) => bytes.toString() },
+      });
+      if (typeof answer !== 'string' || answer !== '') throw new TokenRefused(`the token is not accepted: ${String(answer)}`);
+    },
+  });
+}
+
+/** Both go with their length before them. */
+const SIZE_BYTES = 4;
+
+function sized(bytes: Buffer): Buffer {
+  const size = Buffer.alloc(SIZE_BYTES);
+  size.writeInt32BE(bytes.length);
+  return Buffer.concat([size, bytes]);
+}
+
+/** As kafkajs' own error, so that it is a refusal wherever it comes out. */
+class TokenRefused extends Error {
+  override readonly name = 'KafkaJSSASLAuthenticationError';
+  readonly retriable = false;
 }
 
 /** The token in a file, read anew each time, so that whoever renews it only replaces the file. Its calls throw `config` without one. */
