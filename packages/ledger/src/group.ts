@@ -125,12 +125,13 @@ class GroupReading {
 
   /** Reads for as long as exactly these are held. */
   async *#read(holds: readonly Hold[]): AsyncGenerator<LedgerSegment, 'changed' | 'end' | 'again'> {
-    const { signal } = this.#options;
+    const { signal, toSeq } = this.#options;
     // Whoever lost a partition lost it with Kafka, often: then it is waited for.
     const opened = await patient(() => this.#open(holds), { patienceMs: this.#access.patienceMs, signal })();
     if (opened === undefined) return 'end';
     const { places, check } = opened;
     await using run = opened.run;
+    if (toSeq !== undefined && [...places.values()].every(({ begin }) => begin.fromSeq >= toSeq)) return 'end';
     while (!signal.aborted) {
       const standing = this.#standing(holds);
       if (standing === 'changed') return 'changed';

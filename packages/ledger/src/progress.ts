@@ -3,7 +3,7 @@
  *
  *     plait.progress/v1 <ledger id> <next seq> <height> <hash of the header at that height>
  *
- * The header is that of the block which numbered the seq before the next one: it pins what the group has read.
+ * The header is that of the block with which the group came so far: it pins what the group has read.
  */
 import {
   height, parseHash, parseUint63, seq, isPlaitError, type Hash, type Height, type Seq,
@@ -14,7 +14,7 @@ export interface Progress {
   readonly ledgerId: Hash;
   /** Everything below is done. */
   readonly nextSeq: Seq;
-  /** Of the block that numbered the seq before it. */
+  /** Of the block with which it came so far: seqs up to the one before the next are in it, or before it. */
   readonly height: Height;
   /** Message hash of that block. */
   readonly header: Hash;

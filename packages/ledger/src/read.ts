@@ -56,7 +56,7 @@ export async function* readSegments({ access, newest, signal }: ReadContext, opt
   const point = startPointOf(options);
   const run = { onMissing, signal, endless: atEnd === 'wait', ...(toSeq === undefined ? {} : { toSeq }) };
   const settled = settledBy(newest, { access, signal });
-  if (signal.aborted || (toSeq !== undefined && toSeq <= (options.fromSeq ?? 0n))) return;
+  if (signal.aborted) return;
   if (group !== undefined) {
     const from = options.from === undefined && options.fromSeq === undefined ? undefined : point;
     yield* readGroup(access, { ...run, group, share: share !== undefined, from, newest: settled, onNotice });
@@ -64,7 +64,7 @@ export async function* readSegments({ access, newest, signal }: ReadContext, opt
   }
   if (share !== undefined) throw new PlaitError('config', 'share: only the members of a group share; give a group');
   const begin = await beginAt(point, settled);
-  if (begin === undefined) return;
+  if (begin === undefined || (toSeq !== undefined && toSeq <= begin.fromSeq)) return;
   await using reading = await Run.open(access, {
     ...run, newest, wants: (numbered) => begin.wants(numbered), beforeSeq: begin.fromSeq,
     ...(begin.start === undefined ? {} : { start: begin.start }),
