@@ -55,7 +55,7 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
       return log.info({ event: 'caught-up', position: String(event.position) }, `read the log up to ${event.position}`);
     case 'cold-start': {
       const { height, position, messages, unconfirmed, why } = event;
-      const fields = { height: String(height), position: String(position), messages };
+      const fields = { height: height?.toString(), position: position?.toString(), messages };
       return log[unconfirmed === undefined ? 'info' : 'warn']({ event: 'cold-start', ...fields }, `starting ${why}`);
     }
     case 'assigned': {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { openLedger, systemClock, type LedgerFile } from '@plait/ledger';
+import { requireGenesis, systemClock, type LedgerFile } from '@plait/ledger';
 import { coldStart, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from './exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
@@ -84,31 +84,28 @@ export async function openLog(
   const { kafka, ledger, log, minConfiguration } = settings;
   const topic = ledger.log;
   const observe = observer(log);
-  await requireLog(settings);
+  const logStart = await logStartOf(settings);
   const keeping = await keepingOf(settings, ports);
   // Before genesis is missed in a log that was made anew.
   await requireRemembered({ ...keeping, clock: systemClock, observe });
   const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, mayPassMemory, observe });
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
-  if (start === undefined) await requireGenesis(settings);
+  if (start === undefined) await requireGenesis({ ...pinnedOf(ledger), kafka, log: topic }, logStart);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
   const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(start === undefined ? 0n : start.position + 1n), paceMs }), (port) => port.close());
   const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
   return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
 }
 
-/** Throws `config` unless there is such a topic; an alarm if its beginning is gone. */
-async function requireLog({ kafka, ledger, log }: RoleSettings): Promise<void> {
+/** The log's first position; an alarm if that is not 0. Throws `config` if there is no such topic. */
+async function logStartOf({ kafka, ledger, log }: RoleSettings): Promise<bigint> {
   const [partition] = await topicOffsets({ kafka, topic: ledger.log });
-  if (partition === undefined || partition.logStart === 0n) return;
-  observer(log)({ event: 'alarm', alarm: 'log-start', message: `the log ${ledger.log} begins at position ${partition.logStart}: what was ` +
-    'before is deleted, and only those who have a confirmed state can go on' });
-}
-
-async function requireGenesis({ kafka, ledger, log }: RoleSettings): Promise<void> {
-  const { brokers, ...rest } = kafka;
-  await using opened = await openLedger({ ...ledger, bootstrapServers: brokers, kafka: rest });
-  log.debug({ event: 'opened', origin: opened.origin }, `found genesis of ${opened.origin}`);
+  const logStart = partition?.logStart ?? 0n;
+  if (logStart > 0n) {
+    observer(log)({ event: 'alarm', alarm: 'log-start', message: `the log ${ledger.log} begins at position ${logStart}: what was before is ` +
+      'deleted, and only those who find a confirmed state above it can go on' });
+  }
+  return logStart;
 }
 
 /** What a role needs to notice when the log is no longer the one it knew, and for others to write it anew. */

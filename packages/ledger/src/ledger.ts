@@ -1,13 +1,13 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
 import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import type { LogCopy, LogReader, Memory } from '@plait/roles';
+import { Follower, IDLE_WAIT_MS, requireRemembered, type LogCopy, type LogReader, type Memory, type OpenLog } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import type { LedgerEntry, LedgerSegment } from './entries.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { readSegments, type ReadOptions } from './read.ts';
-import type { Access } from './run.ts';
+import { confirmedState, type Access } from './run.ts';
 import { LogView, type LedgerStatus } from './status.ts';
 
 /** Which ledger (what {@link LedgerFile} holds), and how Kafka is reached. */
@@ -27,6 +27,11 @@ export interface OpenLedgerOptions extends LedgerFile {
   readonly memory?: Memory;
   /** Where one reading at a time copies the log's messages to, for `plait recover`. Default: nowhere. */
   readonly copy?: LogCopy;
+  /**
+   * Nothing is begun at a state whose configuration has a lower version: name the one that revoked a checkpoint key, which
+   * could deceive those that remember nothing. Default 0.
+   */
+  readonly minConfiguration?: bigint;
 }
 
 /** A ledger that was opened. It holds a connection until it is closed. */
@@ -57,7 +62,8 @@ export interface Ledger extends AsyncDisposable {
   readSegments(options?: ReadOptions): AsyncGenerator<LedgerSegment, undefined>;
 
   /**
-   * How the ledger stands at the log's end, sampled now. The first call folds the whole log, later ones what is new.
+   * How the ledger stands at the log's end, sampled now. The first call folds the log from the newest confirmed state on, or
+   * all of it if there is none, later ones what is new.
    * Throws as {@link read}, without its patience, and checks no record.
    */
   status(): Promise<LedgerStatus>;
@@ -134,37 +140,32 @@ class OpenLedger implements Ledger {
 }
 
 /**
- * Opens a ledger and reads its log up to genesis, so that a wrong address, topic, origin or key shows here.
+ * Opens a ledger, and looks for its newest confirmed state, or else its genesis, so that a wrong address, topic, origin or key
+ * shows here.
  *
  * Throws `config` for malformed values, a log topic that does not exist or holds no genesis of this origin, and a genesis
  * that another key signed; `unavailable` with the addresses within about 5 s when no broker answers; `missing` when the
- * log's beginning was deleted.
+ * log's beginning was deleted and no state in the rest of it is confirmed; `rolled-back` if the log is not what the memory says.
  */
 export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const access = accessOf(options);
-  const { kafka, log: topic, origin, ledgerKey } = access;
-  await requireLog(access);
-  const reader = await openLogReader({ kafka, topic, from: logPosition(0n) });
-  try {
-    const view = new LogView({
-      origin, ledgerKey, log: reader, clock: systemClock, openLog: (from) => openLogReader({ kafka, topic, from }),
-      ...(access.memory === undefined ? {} : { memory: access.memory }),
-    });
-    const end = await reader.end();
-    await view.foldTo(end, { toGenesis: true });
-    if (view.state === undefined) {
-      throw new PlaitError('config', `the log ${topic} holds ${end} messages and no genesis of ${origin}: this is not the ` +
-        'log of that ledger, or `plait init` did not finish');
-    }
-    return new OpenLedger(access, reader, view);
-  } catch (error) {
-    await reader.close();
-    throw error;
-  }
+  const { kafka, log: topic, origin, ledgerKey, memory } = access;
+  const [partition] = await topicOffsets({ kafka, topic });
+  const openLog: OpenLog = (from) => openLogReader({ kafka, topic, from });
+  // Before genesis is missed in a log that was made anew.
+  if (memory !== undefined) await requireRemembered({ memory, openLog, clock: systemClock });
+  const start = await confirmedState(access);
+  if (start === undefined) await requireGenesis(access, partition?.logStart ?? 0n);
+  const reader = await openLogReader({ kafka, topic, from: logPosition(start === undefined ? 0n : start.position + 1n) });
+  const view = new LogView({
+    origin, ledgerKey, log: reader, clock: systemClock, openLog,
+    ...(memory === undefined ? {} : { memory }), ...(start === undefined ? {} : { start }),
+  });
+  return new OpenLedger(access, reader, view);
 }
 
 function accessOf(options: OpenLedgerOptions): Access {
-  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS, memory, copy } = options;
+  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS, memory, copy, minConfiguration } = options;
   const brokers = (typeof bootstrapServers === 'string' ? bootstrapServers.split(',') : bootstrapServers).map((broker) => broker.trim());
   if (brokers.length === 0 || brokers.includes('')) throw new PlaitError('config', 'bootstrapServers: wanted host:port of at least one broker');
   try {
@@ -172,6 +173,7 @@ function accessOf(options: OpenLedgerOptions): Access {
       kafka: { ...options.kafka, brokers, ...(clientId === undefined ? {} : { clientId }) },
       log: parseTopic(options.log), origin: parseOrigin(options.origin), ledgerKey: parseVerifierKey(options.ledgerKey), patienceMs,
       ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
+      ...(minConfiguration === undefined ? {} : { minConfiguration }),
     };
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;
@@ -179,10 +181,24 @@ function accessOf(options: OpenLedgerOptions): Access {
   }
 }
 
-async function requireLog({ kafka, log }: Access): Promise<void> {
-  const [partition] = await topicOffsets({ kafka, topic: log });
-  if (partition !== undefined && partition.logStart > 0n) {
-    throw new PlaitError('missing', `the log ${log} begins at position ${partition.logStart}: what was before is deleted, ` +
-      'so that nobody can tell what it said', { details: { topic: log, logStart: String(partition.logStart) } });
+/**
+ * Reads the log up to the ledger's genesis. Throws `config` if it holds none, or one that another key signed; `missing` if its
+ * beginning, below `logStart`, was deleted; `unavailable`.
+ */
+export async function requireGenesis({ kafka, log: topic, origin, ledgerKey }: Pick<Access, 'kafka' | 'log' | 'origin' | 'ledgerKey'>, logStart: bigint): Promise<void> {
+  if (logStart > 0n) {
+    throw new PlaitError('missing', `the log ${topic} begins at position ${logStart}, and no state in it is confirmed: what was before ` +
+      'is deleted, so that nobody can tell what it said', { details: { topic, logStart: String(logStart) } });
+  }
+  const log = await openLogReader({ kafka, topic, from: logPosition(0n) });
+  try {
+    const follower = new Follower({ origin, ledgerKey, log });
+    const end = await log.end();
+    while (follower.state === undefined && follower.position < end) await follower.poll(IDLE_WAIT_MS);
+    if (follower.state !== undefined) return;
+    throw new PlaitError('config', `the log ${topic} holds ${end} messages and no genesis of ${origin}: this is not the ` +
+      'log of that ledger, or `plait init` did not finish');
+  } finally {
+    await log.close();
   }
 }

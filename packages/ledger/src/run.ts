@@ -1,7 +1,7 @@
 /** One reading of the log from some start on: a reader with its ports, and when it has come to the end. */
-import { logPosition, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
+import { logPosition, seq, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
 import { openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
-import { Reader, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
+import { coldStart, Reader, type ColdStartOptions, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import { nextSeqOf } from './entries.ts';
 import { patient } from './patient.ts';
@@ -16,6 +16,8 @@ export interface Access {
   readonly patienceMs: number;
   readonly memory?: Memory;
   readonly copy?: LogCopy;
+  /** Nothing is folded on from a state whose configuration has a lower version. */
+  readonly minConfiguration?: bigint;
 }
 
 /** What a run reads. */
@@ -116,8 +118,21 @@ export class Run implements AsyncDisposable {
 
 /** The log, and the state to fold on from that it stands right behind; without one it stands at its beginning. */
 async function openFold(
-  { kafka, log: topic }: Access, { start }: Pick<RunOptions, 'start' | 'beforeSeq'>,
+  access: Access, { start, beforeSeq }: Pick<RunOptions, 'start' | 'beforeSeq'>,
 ): Promise<{ log: LogReader; start: LedgerState | undefined }> {
-  const from = logPosition(start === undefined ? 0n : start.position + 1n);
-  return { log: await openLogReader({ kafka, topic, from }), start };
+  const { kafka, log: topic } = access;
+  const known = start ?? (beforeSeq === 0n ? undefined : await confirmedState(access, beforeSeq));
+  const from = logPosition(known === undefined ? 0n : known.position + 1n);
+  return { log: await openLogReader({ kafka, topic, from }), start: known };
+}
+
+/** The newest confirmed state, before a seq if one is given. Throws as {@link coldStart}. */
+export async function confirmedState(
+  { kafka, log: topic, origin, ledgerKey, memory, minConfiguration = 0n }: Access, beforeSeq?: bigint,
+): Promise<LedgerState | undefined> {
+  const options: ColdStartOptions = {
+    origin, ledgerKey, minConfiguration, openLog: (from) => openLogReader({ kafka, topic, from }), mayPassMemory: true,
+    ...(memory === undefined ? {} : { memory }), ...(beforeSeq === undefined ? {} : { beforeSeq: seq(beforeSeq) }),
+  };
+  return (await coldStart(options)).start;
 }

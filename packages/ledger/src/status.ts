@@ -24,7 +24,7 @@ export interface PartitionStatus {
   readonly lag: bigint;
   /** Reported segments that no block has numbered yet. */
   readonly pending: number;
-  /** Name of the worker key whose segment was accepted last. */
+  /** Name of the worker key whose segment was accepted last; undefined if none was since the state the fold began with. */
   readonly worker: string | undefined;
 }
 
@@ -56,7 +56,7 @@ export interface LedgerStatus {
   readonly lastBlock: LastBlock | undefined;
   /** In order of topic and partition. Partitions that the topics have now, so one that was removed is not shown. */
   readonly partitions: readonly PartitionStatus[];
-  /** How many messages, or segments of reports, were ignored, by `kind/reason` and `segment/reason`. */
+  /** How many messages, or segments of reports, were ignored since the state the fold began with, by `kind/reason` and `segment/reason`. */
   readonly ignored: Readonly<Record<string, number>>;
 }
 
@@ -67,7 +67,7 @@ export class LogView {
   readonly #workers = new Map<string, string>();
   #lastBlock: BlockHeader | undefined;
 
-  /** `options.log` is at position 0 and has no other caller. */
+  /** `options.log` is at position 0, or right behind `options.start`, and has no other caller. */
   constructor(options: FollowerOptions) {
     this.#follower = new Follower(options, ({ outcome }) => this.#absorb(outcome));
   }
@@ -80,13 +80,11 @@ export class LogView {
     return this.#follower.position;
   }
 
-  /** Folds everything below `end`, or up to genesis if that comes first and `toGenesis` is set. Throws as `Follower.poll`. */
-  async foldTo(end: LogPosition, options: { readonly toGenesis?: boolean } = {}): Promise<void> {
+  /** Folds everything below `end`. Throws as `Follower.poll`. */
+  async foldTo(end: LogPosition): Promise<void> {
     // Also when the log ends below what was folded: that is for the follower to notice.
     await this.#follower.poll(0);
-    while (this.#follower.position < end && !(options.toGenesis === true && this.state !== undefined)) {
-      await this.#follower.poll(POLL_WAIT_MS);
-    }
+    while (this.#follower.position < end) await this.#follower.poll(POLL_WAIT_MS);
   }
 
   /** The fold at an end of the log sampled now, or undefined if it is not read so far yet: then it folds some more. Throws as `Follower.poll`. */
