@@ -5,7 +5,7 @@
  *     there  plait keys sign FILE    FILE.signed: a signed note
  *     here   --signed FILE.signed    goes on with it
  *
- * No file of this way is secret. The key itself is used by `init`, `reconfigure` and `recover` only.
+ * No file of this way is secret. The key itself is used by `init` and `reconfigure` only: `recover` writes what was signed.
  */
 import { readFile } from 'node:fs/promises';
 import { isPlaitError, parseConfiguration, parseGenesis, parseNote, PlaitError, signNote, verifyNoteSignature, type Note, type VerifierKey } from '@plait/core';
