@@ -99,7 +99,7 @@ export async function openLog(
 
 /** The log's first position; an alarm if that is not 0. Throws `config` if there is no such topic. */
 async function logStartOf({ kafka, ledger, log }: RoleSettings): Promise<bigint> {
-  const [partition] = await topicOffsets({ kafka, topic: ledger.log });
+  const [partition] = await topicOffsets({ kafka, topic: ledger.log, toRead: true });
   const logStart = partition?.logStart ?? 0n;
   if (logStart > 0n) {
     observer(log)({ event: 'alarm', alarm: 'log-start', message: `the log ${ledger.log} begins at position ${logStart}: what was before is ` +
@@ -133,7 +133,7 @@ const KEYS_OF = { worker: 'workerKeys', coordinator: 'coordinatorKeys', publishe
 
 /**
  * Looks at each configuration that comes into force: whether the role's key is in it (an alarm: without that the role does
- * nothing), and the sources' settings (throws `config` when one is compacted), with which a publisher has nothing to do.
+ * nothing), and for a worker, the one that reads the sources, their settings (throws `config` when one is compacted).
  */
 export function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): (state: LedgerState | undefined) => Promise<void> {
   const observe = observer(log);
@@ -145,8 +145,8 @@ export function configurationWatch({ kafka, key, log }: RoleSettings, role: Role
       observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${role} key of configuration ` +
         `${version}: this ${role} does nothing until a configuration names it` });
     }
-    if (role !== 'publisher') {
-      const { warnings } = await checkSourceTopics({ kafka, topics: body.sources });
+    if (role === 'worker') {
+      const { warnings } = await checkSourceTopics({ kafka, topics: body.sources, toRead: true });
       for (const warning of warnings) log.warn({ event: 'setting' }, warning);
     }
     seen = hash;

@@ -11,6 +11,7 @@ import { createBroker } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { readError, reason } from './errors.ts';
+import { denied } from './refusal.ts';
 import { protocol } from './internals.ts';
 import type { Broker, ProtocolRequest } from './internals.ts';
 
@@ -47,7 +48,6 @@ const CODE = {
 } as const;
 const ELSEWHERE: readonly number[] = [CODE.loading, CODE.coordinatorNotAvailable, CODE.notCoordinator];
 const MOVED_ON: readonly number[] = [CODE.illegalGeneration, CODE.unknownMember, CODE.rebalancing];
-const REFUSED: readonly number[] = [CODE.topicRefused, CODE.groupRefused];
 
 /** An answer that says something else than that it was done. */
 class Answered extends Error {
@@ -79,7 +79,7 @@ export class GroupCommits {
       throwIfAny(doing, [errorCode, ...responses.flatMap((each) => each.partitions.map((one) => one.errorCode))]);
       return responses;
     }).catch((error: unknown) => {
-      throw failure(error, doing, 'unavailable');
+      throw this.#failure(error, doing, 'unavailable');
     });
     return answer.flatMap(({ topic, partitions: found }) =>
       found.filter((each) => BigInt(each.offset) >= 0n).map((each) => ({ topic, partition: each.partition, offset: offset(BigInt(each.offset)), metadata: each.metadata ?? '' })));
@@ -101,7 +101,7 @@ export class GroupCommits {
       return true;
     } catch (error) {
       if (error instanceof Answered && MOVED_ON.includes(error.kafkaCode)) return false;
-      throw failure(error, doing, 'unknown');
+      throw this.#failure(error, doing, 'unknown');
     }
   }
 
@@ -150,6 +150,13 @@ export class GroupCommits {
     throw new Error(failures.join('; '));
   }
 
+  #failure(error: unknown, doing: string, otherwise: 'unavailable' | 'unknown'): PlaitError {
+    if (error instanceof Answered && error.kafkaCode === CODE.groupRefused) return denied(this.#kafka, { operation: 'Read', kind: 'group', name: this.#groupId });
+    if (error instanceof Answered && error.kafkaCode === CODE.topicRefused) return new PlaitError('config', `${error.message}: one of its topics may not be read`, { cause: error });
+    const known = readError(error, doing);
+    return known.code === 'unavailable' ? new PlaitError(otherwise, known.message, { cause: error }) : known;
+  }
+
   #drop(): void {
     if (this.#coordinator !== undefined) destroy(this.#coordinator);
     this.#coordinator = undefined;
@@ -167,14 +174,6 @@ async function send<T>(broker: Broker, { request, response }: ProtocolRequest<T>
 function throwIfAny(doing: string, codes: readonly number[]): void {
   const code = codes.find((each) => each !== 0);
   if (code !== undefined) throw new Answered(doing, code);
-}
-
-function failure(error: unknown, doing: string, otherwise: 'unavailable' | 'unknown'): PlaitError {
-  if (error instanceof Answered && REFUSED.includes(error.kafkaCode)) {
-    return new PlaitError('config', `${error.message}: not allowed, see the broker's ACLs`, { cause: error });
-  }
-  const known = readError(error, doing);
-  return known.code === 'unavailable' ? new PlaitError(otherwise, known.message, { cause: error }) : known;
 }
 
 function byTopic<P extends TopicPartition, T>(partitions: readonly P[], of: (partition: P) => T): { topic: string; partitions: T[] }[] {

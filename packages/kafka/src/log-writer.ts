@@ -3,6 +3,7 @@ import { logPosition, PlaitError, type LogPosition } from '@plait/core';
 import kafkajs from 'kafkajs';
 import { createKafka, type KafkaOptions } from './client.ts';
 import { reason } from './errors.ts';
+import { connectWire } from './wire.ts';
 
 /** One request holds about as much as the log's topic must let through; a single message may be larger. */
 const BATCH_BYTES_MAX = 500_000;
@@ -24,10 +25,11 @@ export interface LogWriterOptions {
 /**
  * Appends messages in order, each batch only after the one before was acknowledged by all replicas; the position after the
  * last one. Throws `config` as soon as a batch did not land where it belongs (somebody else writes to the topic, or an answer
- * was lost and the client sent it twice): the topic is spoilt then. `unknown` when Kafka does not answer: part of the batch
+ * was lost and the client sent it twice): the topic is spoilt then; before anything is written, when we may not write there. `unknown` when Kafka does not answer: part of the batch
  * may be there; look where the topic ends, and go on from there. What was written is not read back here.
  */
 export async function writeLog({ kafka, topic, from, messages }: LogWriterOptions): Promise<LogPosition> {
+  (await connectWire(kafka, (wire) => wire.mayAll(['Write'], [topic]))).close();
   const producer = createKafka(kafka).producer({
     createPartitioner: kafkajs.Partitioners.DefaultPartitioner, idempotent: false, maxInFlightRequests: 1, allowAutoTopicCreation: false, retry: { retries: 0 },
   });

@@ -11,8 +11,8 @@ import type { Assignment, Membership } from '@plait/roles';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { deniedType, isRefused, KAFKA, readError } from './errors.ts';
-import { denied } from './refusal.ts';
+import { deniedType, isRefused, KAFKA } from './errors.ts';
+import { groupError } from './refusal.ts';
 import { connectWire } from './wire.ts';
 
 /** Which group a worker joins. */
@@ -134,8 +134,7 @@ class WorkerGroup implements Membership {
 
   #failure(error: unknown): PlaitError {
     const { kafka, groupId } = this.#options;
-    if (deniedType(error) === 'GROUP_AUTHORIZATION_FAILED') return denied(kafka, { operation: 'Read', kind: 'group', name: groupId });
-    return readError(error, `join group ${groupId} for ${this.#topics.join(', ')}`);
+    return groupError(error, { kafka, groupId, doing: `join group ${groupId} for ${this.#topics.join(', ')}` });
   }
 
   #makeConsumer(): Consumer {

@@ -9,9 +9,10 @@ import type { TopicPartition } from '@plait/core';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { isRefused, readError } from './errors.ts';
+import { isRefused } from './errors.ts';
 import { stickyAssigner } from './group-assigner.ts';
 import { GroupCommits, type Committed, type Committer } from './group-commits.ts';
+import { groupError } from './refusal.ts';
 
 /** Which group a reader joins, and which topics' partitions it shares with the others. */
 export interface ReaderGroupOptions {
@@ -130,7 +131,7 @@ class Member implements ReaderGroup {
     } catch (error) {
       if (this.#consumer === consumer) this.#consumer = undefined;
       consumer.disconnect().catch(() => undefined);
-      throw readError(error, `${doing} for ${topics.join(', ')}`);
+      throw groupError(error, { kafka: this.#options.kafka, groupId, doing: `${doing} for ${topics.join(', ')}` });
     }
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
     consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
@@ -201,7 +202,8 @@ class Member implements ReaderGroup {
     if (this.#consumer !== consumer || this.#left) return;
     this.#doubt();
     this.#consumer = undefined;
-    if (isRefused(error)) this.#refusal = readError(error, `group ${this.#options.groupId}`);
+    const { kafka, groupId } = this.#options;
+    if (isRefused(error)) this.#refusal = groupError(error, { kafka, groupId, doing: `group ${groupId}` });
     else this.#joinAgain();
   }
 

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { PlaitError } from '@plait/core';
 import type { KafkaOptions } from './client.ts';
-import { isRefused, isTlsFailure, isUnusable, reason } from './errors.ts';
+import { deniedType, isRefused, isTlsFailure, isUnusable, readError, reason } from './errors.ts';
 
 /** Operations as kafka-acls writes them. `Read` and `Write` include `Describe`. */
 export type Operation = 'Read' | 'Write' | 'Create' | 'Describe' | 'DescribeConfigs';
@@ -32,6 +32,12 @@ export function denied(kafka: KafkaOptions, { operation, kind, name }: Right): P
   return new PlaitError('config', `${who} lacks the right ${operation} on ${kind} ${name}: grant it with ${command}`, {
     details: { operation, kind, name },
   });
+}
+
+/** What a group's request threw: `config` with the missing right if the group is refused, else as {@link readError}. */
+export function groupError(error: unknown, { kafka, groupId, doing }: { kafka: KafkaOptions; groupId: string; doing: string }): PlaitError {
+  if (deniedType(error) === 'GROUP_AUTHORIZATION_FAILED') return denied(kafka, { operation: 'Read', kind: 'group', name: groupId });
+  return readError(error, doing);
 }
 
 /** Why a connection to `address` failed, as a sentence. */

@@ -178,6 +178,17 @@ async function isThere(kafka: KafkaOptions, topic: string): Promise<boolean> {
   });
 }
 
+/** Those of the topics that do not exist. Throws `unavailable`. */
+async function missing(kafka: KafkaOptions, topics: readonly string[]): Promise<string[]> {
+  if (topics.length === 0) return [];
+  return await withWire(kafka, async (wire) => {
+    const found = await wire.metadata(topics).catch((error: unknown) => {
+      throw readError(error, `topics ${topics.join(', ')}`);
+    });
+    return found.filter(({ errorCode }) => errorCode === KAFKA.unknownTopicOrPartition).map(({ topic }) => topic);
+  });
+}
+
 /** What is known of the sources at start. */
 export interface SourceTopics {
   readonly topics: readonly { readonly topic: string; readonly partitions: number }[];
@@ -188,16 +199,19 @@ export interface SourceTopics {
 /**
  * Refuses topics that cannot be sources: throws `config` when one does not exist or is compacted (records would vanish
  * out of the middle of segments), or when we may not describe it and its settings, nor, with `toRead`, read it. Limited
- * retention is a warning. Throws `unavailable`.
+ * retention is a warning, and with `toRead` also a topic that is gone: its reader goes on with the others. Throws
+ * `unavailable`.
  */
 export async function checkSourceTopics(
   options: { readonly kafka: KafkaOptions; readonly topics: readonly string[]; readonly toRead?: boolean },
 ): Promise<SourceTopics> {
-  const { kafka, topics, toRead = false } = options;
-  if (topics.length === 0) return { topics: [], warnings: [] };
+  const { kafka, toRead = false } = options;
+  const gone = toRead ? await missing(kafka, options.topics) : [];
+  const topics = options.topics.filter((topic) => !gone.includes(topic));
+  const warnings = gone.map((topic) => `topic ${topic} does not exist: nothing of it is hashed until it is back; the ledger's other topics go on`);
+  if (topics.length === 0) return { topics: [], warnings };
   const found = await describe(kafka, topics, [toRead ? 'Read' : 'Describe', 'DescribeConfigs']);
   const settings = await settingsOf(kafka, topics);
-  const warnings: string[] = [];
   for (const topic of topics) {
     const of = (setting: string): string => settings.get(topic)?.get(setting) ?? 'not told';
     const policy = of('cleanup.policy');
@@ -220,10 +234,15 @@ export interface PartitionOffsets {
   readonly end: Offset;
 }
 
-/** Asks for every partition of a topic, in order of their numbers. Throws `config` if there is no such topic, `unavailable`. */
-export async function topicOffsets(options: { readonly kafka: KafkaOptions; readonly topic: string }): Promise<readonly PartitionOffsets[]> {
-  const { kafka, topic } = options;
-  const [found] = await describe(kafka, [topic], ['Describe']);
+/**
+ * Asks for every partition of a topic, in order of their numbers. Throws `config` if there is no such topic or we may not
+ * describe, with `toRead` read it; `unavailable`.
+ */
+export async function topicOffsets(
+  options: { readonly kafka: KafkaOptions; readonly topic: string; readonly toRead?: boolean },
+): Promise<readonly PartitionOffsets[]> {
+  const { kafka, topic, toRead = false } = options;
+  const [found] = await describe(kafka, [topic], [toRead ? 'Read' : 'Describe']);
   return await withWire(kafka, async (wire) => {
     // This wire has to learn the brokers' addresses too.
     await wire.metadata([topic]);
