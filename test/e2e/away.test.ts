@@ -10,7 +10,7 @@ import { start } from './plait.ts';
 const START_MS_MAX = 15_000;
 const OUTAGE_MS = 25_000;
 /** What a role may take more while its broker is away, in KiB: what was fetched ahead when it went, and what Node has not collected yet. */
-const GROWTH_KIB_MAX = 160 * 1_024;
+const GROWTH_KIB_MAX = 96 * 1_024;
 
 let services: Services;
 let ledger: LedgerHarness;
@@ -61,11 +61,13 @@ async function residentKib({ pid }: Role): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
 }
 
-test('later: workers, coordinators and a reader wait 25 s in bounded memory, and go on by themselves', async ({ annotate }) => {
+test('later: workers, coordinators, a publisher and a reader wait 25 s in bounded memory, and go on by themselves', async ({ annotate }) => {
   await using load = ledger.load({ ratePerSecond: 4_000 });
   const following = start(['read', '--follow', '-o', 'jsonl', '--ledger', ledger.folder], { PLAIT_BOOTSTRAP_SERVERS: services.bootstrapServers, PLAIT_LOG_LEVEL: 'info' });
+  await using publisher = ledger.start('publisher');
+  await publisher.ready;
   await ledger.until('records', async () => (await ledger.status()).nextSeq > 10_000n);
-  const roles = [...ledger.running('worker'), ...ledger.running('coordinator')];
+  const roles = [...ledger.running('worker'), ...ledger.running('coordinator'), publisher];
   const before = await Promise.all(roles.map(residentKib));
   expect(before.every(Number.isFinite)).toBe(true);
   const most = [...before];

@@ -25,6 +25,7 @@ function program(): Command {
     .option('--watch [seconds]', 'with or without', countArgument(1, 60))
     .option('--topic <topic...>', 'several')
     .option('--follow', 'yes or no', false)
+    .addOption(new Option('--since <n>', 'not with --times').conflicts('times'))
     .addOption(new Option('-o, --output <format>', 'one of').choices(['text', 'json']).default('text'))
     .action(put);
   const act = new Command('recover').addOption(ledgerOption()).option('--forget', 'an act').action(put);
@@ -73,6 +74,16 @@ describe('precedence', () => {
     vi.stubEnv('PLAIT_RUN_TIMES', '');
     vi.stubEnv('PLAIT_LEDGER', '');
     expect(await parse('run')).toMatchObject({ times: 5, ledger: './plait' });
+  });
+
+  test('a flag wins over what it excludes, wherever that is said', async () => {
+    const path = await file('run: { times: 5, since: x }\n');
+    expect(await parse('run', '--config', path, '--since', '7')).toMatchObject({ since: '7', times: 3 });
+    const { since } = await parse('run', '--config', path, '--times', '7');
+    expect(since).toBeUndefined();
+    vi.stubEnv('PLAIT_RUN_SINCE', 'y');
+    expect(await parse('run', '--times', '7')).toMatchObject({ times: 7 });
+    expect(seen['since']).toBeUndefined();
   });
 
   test('a section wins over what is shared', async () => {

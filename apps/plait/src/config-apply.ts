@@ -35,8 +35,8 @@ export function configure(program: Command): void {
     const path = wordsOf(command);
     for (const option of configurable(path, command)) {
       const found = resolve(option, { command, path, file });
-      if (found.source !== 'flag') command.setOptionValueWithSource(option.attributeName(), found.value, found.source);
-      else refusePassword(option, found.value);
+      if (found.source === 'flag') refusePassword(option, found.value);
+      else command.setOptionValueWithSource(option.attributeName(), isRuledOut(option, command) ? option.defaultValue : found.value, found.source);
     }
   });
 }
@@ -80,6 +80,17 @@ export function resolve(
   }
   const value: unknown = option.defaultValue;
   return value === undefined ? { value, source: 'none', from: 'not set' } : { value, source: 'default', from: 'default' };
+}
+
+/** Whether a flag was given that excludes the option: a flag wins. (Commander compares only what it sets itself.) */
+function isRuledOut(option: Option, command: Command): boolean {
+  const flags = command.options.filter((each) => command.getOptionValueSource(each.attributeName()) === 'cli');
+  return flags.some((flag) => excludes(flag, option) || excludes(option, flag));
+}
+
+function excludes(option: Option, other: Option): boolean {
+  const { conflictsWith } = option as Option & { readonly conflictsWith: readonly string[] };
+  return conflictsWith.includes(other.attributeName());
 }
 
 /** Everybody on the machine can read the arguments of every process. */
