@@ -37,7 +37,7 @@ function failure(run: () => unknown): unknown {
 }
 
 describe('the text', () => {
-  const full = remembered(40n, { checkpoint: { size: 9n, root: hash('root') } });
+  const full = remembered(40n, { checkpoint: { size: 9n, root: hash('root') }, state: { height: height(7n), header: hash('header 7') } });
 
   test('says what was remembered', () => {
     for (const each of [full, remembered(40n), remembered(2n, { marks: [] })]) expect(parseStateFile(formatStateFile(each), 'f')).toEqual(each);

@@ -17,10 +17,11 @@ const MARKS_MAX = 64;
 
 /** The file's one spelling. */
 export function formatStateFile(remembered: Remembered): string {
-  const { origin, ledgerId, position, message, height: blocks, header, checkpoint, marks } = remembered;
+  const { origin, ledgerId, position, message, height: blocks, header, checkpoint, state, marks } = remembered;
   const values = {
     format: FORMAT, origin, ledgerId, position: String(position), message, height: String(blocks), header: header ?? null,
     checkpoint: checkpoint === undefined ? null : { size: String(checkpoint.size), root: checkpoint.root },
+    state: state === undefined ? null : { height: String(state.height), header: state.header },
     marks: marks.map((mark) => ({ position: String(mark.position), message: mark.message })),
   };
   const sum = hashToText(sha256(utf8Encode(JSON.stringify(values))));
@@ -48,7 +49,7 @@ function readFields(value: unknown): Remembered {
   if (fields['format'] !== FORMAT) throw new Error(`its format is not ${FORMAT}`);
   const marks = fields['marks'];
   if (!Array.isArray(marks) || marks.length > MARKS_MAX) throw new Error(`its marks are no list of at most ${MARKS_MAX}`);
-  const { header, checkpoint } = fields;
+  const { header, checkpoint, state } = fields;
   return {
     ...readMark(fields),
     origin: parseOrigin(textOf(fields, 'origin')),
@@ -56,6 +57,7 @@ function readFields(value: unknown): Remembered {
     height: height(parseUint63(textOf(fields, 'height'))),
     header: header === null ? undefined : parseHash(textOf(fields, 'header')),
     ...(checkpoint === null ? {} : { checkpoint: readCheckpoint(objectOf(checkpoint)) }),
+    ...(state === null ? {} : { state: readState(objectOf(state)) }),
     marks: marks.map((mark) => readMark(objectOf(mark))),
   };
 }
@@ -66,6 +68,10 @@ function readMark(fields: Json): Mark {
 
 function readCheckpoint(fields: Json): NonNullable<Remembered['checkpoint']> {
   return { size: parseUint63(textOf(fields, 'size')), root: parseHash(textOf(fields, 'root')) };
+}
+
+function readState(fields: Json): NonNullable<Remembered['state']> {
+  return { height: height(parseUint63(textOf(fields, 'height'))), header: parseHash(textOf(fields, 'header')) };
 }
 
 function objectOf(value: unknown): Json {

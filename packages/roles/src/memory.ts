@@ -48,6 +48,8 @@ export class Past {
   #newest: Newest | undefined;
   #header: { readonly height: Height; readonly hash: Hash } | undefined;
   #checkpoint: Remembered['checkpoint'];
+  /** The newest header with a state. */
+  #stateHeader: Remembered['state'];
   #marks: readonly Mark[] = [];
   /** The incarnation in which the newest message was found again. */
   #confirmed: number | undefined;
@@ -109,6 +111,7 @@ export class Past {
   async #load(): Promise<void> {
     this.#held = await this.#options.memory?.load();
     this.#checkpoint = this.#held?.checkpoint;
+    this.#stateHeader = this.#held?.state;
     this.#marks = this.#held?.marks ?? [];
     this.#savedPosition = this.#held?.position ?? -1n;
     this.#loaded = true;
@@ -135,6 +138,9 @@ export class Past {
     copy?.add(message);
     if (state === undefined) return;
     if (outcome.kind === 'block') this.#header = { height: state.height, hash: outcome.hash };
+    if (outcome.kind === 'block' && outcome.header.state !== undefined) {
+      this.#stateHeader = { height: outcome.header.height, header: outcome.hash };
+    }
     this.#compare(outcome, state);
     if (outcome.kind === 'checkpoint' && outcome.verdict === 'consistent' && outcome.checkpoint.size >= (this.#checkpoint?.size ?? 0n)) {
       this.#checkpoint = { size: outcome.checkpoint.size, root: outcome.checkpoint.root };
@@ -251,6 +257,7 @@ export class Past {
     return {
       ...mark, origin, ledgerId, height, header: this.#header?.hash, marks: thinMarks(this.#marks, mark.position),
       ...(this.#checkpoint === undefined ? {} : { checkpoint: this.#checkpoint }),
+      ...(this.#stateHeader === undefined ? {} : { state: this.#stateHeader }),
     };
   }
 }
