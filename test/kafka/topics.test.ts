@@ -60,6 +60,13 @@ describe('sources', () => {
     await expect(checkSourceTopics({ kafka, topics: [uniqueName('none')] })).rejects.toMatchObject({ code: 'config' });
   });
 
+  it('may be gone for who reads them already: a warning, and the others are looked at', async () => {
+    const [there, gone] = [await harness.makeTopic(1), uniqueName('none')];
+    const { topics, warnings } = await checkSourceTopics({ kafka, topics: [gone, there], toRead: true });
+    expect(topics).toEqual([{ topic: there, partitions: 1 }]);
+    expect(warnings[0]).toContain(`topic ${gone} does not exist`);
+  });
+
   it('tell where their partitions begin and end', async () => {
     const topic = await harness.makeTopic(2);
     const payload: Payload = { key: null, value: null, headers: [] };
