@@ -150,7 +150,7 @@ class OpenLedger implements Ledger {
 export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const access = accessOf(options);
   const { kafka, log: topic, origin, ledgerKey, memory } = access;
-  const [partition] = await topicOffsets({ kafka, topic });
+  const [partition] = await topicOffsets({ kafka, topic, toRead: true });
   const openLog: OpenLog = (from) => openLogReader({ kafka, topic, from });
   // Before genesis is missed in a log that was made anew.
   if (memory !== undefined) await requireRemembered({ memory, openLog, clock: systemClock });
