@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { height, logPosition, makeSignerKey, messageHash, signNote, utf8Decode } from '@plait/core';
+import { height, logPosition, makeSignerKey, messageHash, seq, signNote, utf8Decode } from '@plait/core';
 import { formatLedgerFile, parseLedgerFile } from '@plait/ledger';
 import { Command, InvalidArgumentError } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,8 +15,10 @@ import { makeLog } from '../../apps/plait/src/log.ts';
 import { countArgument, kafkaOptions, seqArgument } from '../../apps/plait/src/options.ts';
 import { parseRestart, parseVoidWish, readVerifierKey } from '../../apps/plait/src/reconfigure-wishes.ts';
 import { readSigned } from '../../apps/plait/src/signing.ts';
+import { startPointArgument } from '../../apps/plait/src/start-point.ts';
 import { appendRecord, copyHead, readRecords } from '../../packages/disk/src/copy-format.ts';
 import { formatStateFile, parseStateFile } from '../../packages/disk/src/state-file.ts';
+import { formatProgress, parseProgress } from '../../packages/ledger/src/progress.ts';
 import { addressOf, endpointsOf } from '../../packages/redis/src/place.ts';
 import { fc } from './fast-check.ts';
 import { anyBytes, anyText, describeParser, holds, holdsAsync, hostileBytes, hostileTexts, ofCode, taken, takenAsync } from './hostile.ts';
@@ -50,6 +52,21 @@ describeParser('a state file', {
   samples: [{ height: height(0n), header: undefined, marks: [] }, { height: height(7n), header: hash, marks: [{ position: logPosition(3n), message: hash }], checkpoint: { size: 6n, root: hash } }].map((some) =>
     formatStateFile({ origin: 'example.org/orders', ledgerId: hash, position: logPosition(9n), message: hash, ...some })),
   parse: (text) => parseStateFile(text, 'a.state'), format: formatStateFile, codes: ['config'],
+});
+
+describe('what a group has committed', () => {
+  it('of hostile edits is as it was, or nothing', () => {
+    const sample = formatProgress({ ledgerId: hash, nextSeq: seq(12n), height: height(3n), header: hash });
+    expect(parseProgress(sample)).toBeDefined();
+    let kept = 0;
+    holds(fc.oneof(hostileTexts([sample]), anyText), (text) => {
+      const progress = taken(() => parseProgress(text), []);
+      if (progress === undefined) return;
+      kept += 1;
+      expect(formatProgress(progress)).toBe(text);
+    });
+    expect(kept).toBeGreaterThan(0);
+  });
 });
 
 describe('a file of copies', () => {
@@ -155,6 +172,19 @@ describe('options', () => {
   for (const { name, samples, parse, again } of parsers) {
     describeParser(name, { samples, parse, format: again as (value: unknown) => string | undefined, codes: ['config'] });
   }
+
+  it('--from is a start point, or refused as commander wants it', async () => {
+    const samples = ['oldest', 'newest', 'seq:7', 'time:1700000000000', 'time:2026-11-23T08:00Z', 'orders/3@9'];
+    for (const sample of samples) expect(startPointArgument(sample)).toBeDefined();
+    let refused = 0;
+    await holdsAsync(fc.oneof(hostileTexts(samples), anyText), async (text) => {
+      const point = await takenAsync(() => startPointArgument(text), (error) => error instanceof InvalidArgumentError);
+      refused += Number(point === undefined);
+      if (typeof point === 'object' && 'topic' in point) expect(`${point.topic}/${point.partition}@${point.offset}`).toBe(text);
+      if (typeof point === 'object' && 'seq' in point) expect(`seq:${point.seq}`).toBe(text);
+    }, 1_000);
+    expect(refused).toBeGreaterThan(0);
+  });
 
   it.each([['a seq', seqArgument, '7'], ['a count', countArgument(1, 500), '500']] as const)('%s is spelled as it was, or refused as commander wants it', async (_name, parse, sample) => {
     expect(String(parse(sample))).toBe(sample);

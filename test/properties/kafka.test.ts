@@ -1,5 +1,5 @@
 /**
- * What Kafka sends: answers to fetches, sets of record batches, the codecs. These refuse by whatever Error; the readers turn
+ * What Kafka sends: answers that we decode, sets of record batches, the codecs. These refuse by whatever Error; the readers turn
  * it into `invalid` (or give a connection up). Payloads are in core-bytes.test.ts.
  */
 import { encodePayload, type Offset } from '@plait/core';
@@ -7,6 +7,7 @@ import kafkajs from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { registerCodecs } from '../../packages/kafka/src/codecs.ts';
 import { decodeFetchResponse } from '../../packages/kafka/src/fetch-response.ts';
+import { decodeRights } from '../../packages/kafka/src/rights.ts';
 import { decodeRecordSet, extentOf } from '../../packages/kafka/src/record-sets.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
 import { fc } from './fast-check.ts';
@@ -135,6 +136,37 @@ describe('an answer to a fetch', () => {
       kept += 1;
       expect(answer.partitions.reduce((sum, { records, aborted }) => sum + records.length + 16 * aborted.length + 38, 0)).toBeLessThanOrEqual(bytes.length);
     }, 5_000);
+    expect(kept).toBeGreaterThan(50);
+  });
+});
+
+const string = (text: string): Buffer => Buffer.concat([int16(text.length), Buffer.from(text)]);
+
+/** Metadata of version 8, as rights.ts draws it. */
+function metadata(topics: readonly string[]): Buffer {
+  const partition = Buffer.concat([int16(0), int32(0), int32(1), int32(0), list([int32(1)]), list([int32(1)]), list([])]);
+  return Buffer.concat([
+    int32(0), list([Buffer.concat([int32(1), string('a'), int32(9_092), int16(-1)])]), string('cluster'), int32(1),
+    list(topics.map((topic) => Buffer.concat([int16(0), string(topic), Buffer.from([0]), list([partition]), int32(264)]))), int32(0),
+  ]);
+}
+
+describe('an answer about rights', () => {
+  const answers = [metadata([]), metadata(['orders', 'x'])];
+
+  it('as it is gives what it holds', () => {
+    expect(decodeRights(answers[1] as Buffer)).toEqual(['orders', 'x'].map((topic) => ({ topic, errorCode: 0, operations: 264 })));
+  });
+
+  it('of hostile edits gives no more than it can hold, or an Error', async () => {
+    let kept = 0;
+    await holdsAsync(fc.oneof({ weight: 5, arbitrary: hostileBytes(answers) }, anyBytes), async (bytes) => {
+      const rights = await takenAsync(() => decodeRights(bytes), isRefusal);
+      if (rights === undefined) return;
+      kept += 1;
+      // Error code, length of the name, whether it is internal, number of partitions, rights: 13 bytes a topic.
+      expect(13 * rights.length).toBeLessThanOrEqual(bytes.length);
+    }, 3_000);
     expect(kept).toBeGreaterThan(50);
   });
 });
