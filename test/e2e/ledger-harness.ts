@@ -14,8 +14,9 @@ import { dirname, join } from 'node:path';
 import { readLedgerFile, type Ledger, type LedgerFile, type LedgerStatus } from '@plait/ledger';
 import { spawnRole, type LogLine, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, redisUrl, uniqueName } from '../global/services.ts';
+import { createTopic as makeTopic } from '../kafka/client.ts';
 import { checkBlocks, checkComplete, checkPrefix, open, OrderCheck, readAll, type Seen, type Verified } from './ledger-checks.ts';
-import { Load, Memory, quietKafka } from './load.ts';
+import { Load, Memory } from './load.ts';
 import { start, type Ran } from './plait.ts';
 
 /** Where Kafka and Redis are. */
@@ -227,15 +228,8 @@ export async function makeLedger(options: MakeLedgerOptions): Promise<LedgerHarn
 }
 
 /** Creates a topic and waits until it has leaders. */
-export async function createTopic(place: Place, topic: string, { partitions, settings = {} }: Pick<MakeLedgerOptions, 'partitions' | 'settings'>): Promise<void> {
-  const admin = quietKafka(place.bootstrapServers).admin();
-  await admin.connect();
-  try {
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] });
-  } finally {
-    await admin.disconnect();
-  }
+export async function createTopic(place: Place, topic: string, options: Pick<MakeLedgerOptions, 'partitions' | 'settings'>): Promise<void> {
+  await makeTopic(place.bootstrapServers, topic, options);
 }
 
 /** The partitions that a worker said it has, as `topic/partition`. */

@@ -4,7 +4,7 @@ import type { Payload } from '@plait/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Harness } from '../kafka/harness.ts';
 import { longestGapMs, open } from './ledger-checks.ts';
-import { makeLedger, sleep, type LedgerHarness } from './ledger-harness.ts';
+import { makeLedger, type LedgerHarness } from './ledger-harness.ts';
 import { batchOf, quietKafka, remember } from './load.ts';
 import { uniqueName } from '../global/services.ts';
 
@@ -54,7 +54,7 @@ describe('partitions', () => {
     {
       await using load = ledger.load({ partitions: [BUSY], ratePerSecond: 8_000 });
       for (const partition of IDLE) await send(partition, [text(`one record of ${partition}`)]);
-      await sleep(5_000);
+      await ledger.until('enough records', () => Promise.resolve(load.acknowledged > 20_000));
       await load.stop();
     }
     const { seen, blocks } = await ledger.verifyAll();
