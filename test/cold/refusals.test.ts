@@ -175,7 +175,7 @@ describe('what a role remembers', () => {
     if (older === undefined || newest === undefined) throw new Error('no snapshots');
     const header = messageHash(older.text);
     const world = new World(history);
-    const asLast = await world.search({ memory: memoryOf({ height: height(older.header.height + 1n), header }, history) });
+    const asLast = await world.search({ memory: memoryOf({ height: height(older.header.height + 1n), header }, history), mayPassMemory: true });
     expect(asLast).toMatchObject({ start: { height: older.header.height }, unconfirmed: newest.header.height });
     expect(asLast.why).toContain('confirmed by what this role remembers; block 99 has a newer one, but no checkpoint confirms it');
     const asState = await world.search({ memory: memoryOf({ state: { height: older.header.height, header } }, history) });
@@ -184,15 +184,14 @@ describe('what a role remembers', () => {
     expect(other.start).toBeUndefined();
   });
 
-  test('a checkpoint: the role begins at or below it, so that it can compare', async () => {
+  test('blocks: the role begins at or below the newest of them, so that it can compare', async () => {
     const history = made();
-    const root = messageHash('any\n');
     const world = new World(history);
-    const below = await world.search({ memory: memoryOf({ checkpoint: { size: 50n, root } }, history) });
+    const below = await world.search({ memory: memoryOf({ height: height(50n) }, history) });
     expect(below.start?.height).toBe(39n);
-    const passing = await world.search({ memory: memoryOf({ checkpoint: { size: 50n, root } }, history), mayPassMemory: true });
+    const passing = await world.search({ memory: memoryOf({ height: height(50n) }, history), mayPassMemory: true });
     expect(passing.start?.height).toBe(99n);
-    const none = await world.search({ memory: memoryOf({ checkpoint: { size: 10n, root } }, history) });
+    const none = await world.search({ memory: memoryOf({ height: height(10n) }, history) });
     expect(none.start).toBeUndefined();
   });
 });

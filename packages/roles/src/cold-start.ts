@@ -13,11 +13,11 @@ import { SnapshotSearch } from './snapshot-search.ts';
 export interface ColdStartOptions extends Pinned {
   readonly openLog: OpenLog;
   /**
-   * Confirms the header with a state that it remembers, without a checkpoint. A role that remembers a checkpoint begins at
-   * or below it, so that its fold can be compared with it, unless `mayPassMemory`.
+   * Confirms the header with a state that it remembers, without a checkpoint. A role begins at or below the newest block
+   * that it remembers, so that its fold comes by there and is compared, unless `mayPassMemory`.
    */
   readonly memory?: Memory;
-  /** Whether a state above the remembered checkpoint will do: for roles that neither claim nor sign. Default false. */
+  /** Whether a state above what is remembered will do: for roles that neither claim nor sign. Default false. */
   readonly mayPassMemory?: boolean;
   /** A state whose configuration has a lower version is refused: a revoked checkpoint key may have signed for it. */
   readonly minConfiguration?: bigint;
@@ -53,7 +53,7 @@ export async function coldStart(options: ColdStartOptions): Promise<ColdStart> {
   const { openLog, memory, mayPassMemory, beforeSeq, observe } = options;
   const log = new LogStretches(openLog);
   const remembered = await memory?.load();
-  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, sizeMax: mayPassMemory === true ? undefined : remembered?.checkpoint?.size });
+  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, heightMax: mayPassMemory === true ? undefined : remembered?.height });
   const { start, confirmedBy } = await search.run();
   const { unconfirmed } = search;
   const height = start?.height;

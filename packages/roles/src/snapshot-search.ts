@@ -23,8 +23,7 @@ interface Wanted {
   readonly log: LogStretches;
   readonly beforeSeq: Seq | undefined;
   readonly remembered: Remembered | undefined;
-  /** The state is at or below this many blocks. */
-  readonly sizeMax: bigint | undefined;
+  readonly heightMax: Height | undefined;
 }
 
 interface Found {
@@ -79,10 +78,10 @@ export class SnapshotSearch {
     return this.#found.start !== undefined && this.#found.start.position >= from;
   }
 
-  /** Whether a state with these numbers may be used: before the seq that is asked for, not above the remembered checkpoint. */
+  /** Whether a state with these numbers may be used: before the seq that is asked for, not above the height. */
   #isWanted({ height, firstSeq }: Pick<BlockHeader, 'height' | 'firstSeq'>): boolean {
-    const { beforeSeq, sizeMax } = this.#wanted;
-    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (sizeMax === undefined || height <= sizeMax);
+    const { beforeSeq, heightMax } = this.#wanted;
+    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (heightMax === undefined || height <= heightMax);
   }
 
   /**
@@ -106,8 +105,8 @@ export class SnapshotSearch {
 
   /** Whether the first block at or behind `position` is wanted. True without a limit, false where no block comes soon. */
   async #isWantedAt(position: LogPosition, end: LogPosition): Promise<boolean> {
-    const { beforeSeq, sizeMax } = this.#wanted;
-    if (beforeSeq === undefined && sizeMax === undefined) return true;
+    const { beforeSeq, heightMax } = this.#wanted;
+    if (beforeSeq === undefined && heightMax === undefined) return true;
     let wanted = false;
     await this.#log.read(position, positionMin(end, logPosition(position + WINDOW)), (message) => {
       const header = blockOf(message);
