@@ -54,8 +54,8 @@ const REFUSED_TYPES = [
   'ILLEGAL_SASL_STATE', 'UNSUPPORTED_SASL_MECHANISM', 'INVALID_TOPIC_EXCEPTION', 'INVALID_GROUP_ID', 'INVALID_SESSION_TIMEOUT',
   'INCONSISTENT_GROUP_PROTOCOL',
 ];
-/** Node's codes for a certificate, or a whole connection, that TLS does not take. */
-const TLS_CODES = /^(ERR_SSL_|ERR_TLS_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+/** Node's codes for a certificate, or a whole connection, that TLS does not take: not those of a broker that is about to stop. */
+const TLS_CODES = /^(ERR_TLS_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|ERR_SSL_.*(CERTIFICATE|UNKNOWN_CA|VERSION|PACKET_LENGTH|HANDSHAKE_FAILURE))/;
 
 /** True if TLS failed for a reason that more tries do not help against. kafkajs hands Node's code on. */
 export function isTlsFailure(error: unknown): error is Error & { readonly code: string } {

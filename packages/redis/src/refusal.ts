@@ -5,7 +5,7 @@ import type { Endpoint } from './place.ts';
 /** Of ours, or of redlock's scripts, whose commands an ACL judges one by one. */
 const REFUSED = /^(NOAUTH|WRONGPASS|NOPERM)\b|ACL failure in script|The user executing the script can't/;
 /** Node's codes for a certificate, or a whole connection, that TLS does not take. */
-const TLS_REFUSED = /^(ERR_SSL_|ERR_TLS_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+const TLS_REFUSED = /^(ERR_TLS_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|ERR_SSL_.*(CERTIFICATE|UNKNOWN_CA|VERSION|HANDSHAKE_FAILURE))/;
 
 /** True if more tries do not help: the user, its password, its rights, or a certificate must be changed. */
 export function isRefusal(error: Error): boolean {
