@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import {
   formatGenesis, generation, isPlaitError, logPosition, MESSAGE_BYTES_MAX, offset, PlaitError, signNote, utf8Decode,
-  type Genesis, type LedgerState, type SignerKey, type Start, type VerifierKey,
+  type Genesis, type Hash, type LedgerState, type SignerKey, type Start, type VerifierKey,
 } from '@plait/core';
 import {
   checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, openLogReader, topicOffsets, type KafkaOptions,
@@ -15,6 +15,7 @@ import { formatLedgerFile, systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower } from '@plait/roles';
 import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, writeNew } from './keys.ts';
 import type { Log } from './log.ts';
+import { formatPredecessor, requireFresh, type Succession } from './succession.ts';
 
 /** What a ledger shall be. */
 export interface LedgerPlan {
@@ -33,6 +34,8 @@ export interface LedgerPlan {
   readonly rules: number;
   /** Partitions that may start elsewhere than at offset 0. */
   readonly entriesMax: number;
+  /** The ledger it goes on from: it starts where that one's chains ended. */
+  readonly succeeds?: Succession;
 }
 
 type OnlineKeys = Readonly<Record<(typeof ONLINE_ROLES)[number], SignerKey>>;
@@ -50,6 +53,8 @@ interface Beginning extends Pick<LedgerPlan, 'origin' | 'log' | 'replication'> {
   readonly expected: (starts: readonly Start[]) => string;
   /** The signed note; asked for only if there is no earlier one. */
   readonly note: () => Promise<Uint8Array>;
+  /** A note to append behind it. */
+  readonly noteBehind?: (ledgerId: Hash) => Uint8Array;
 }
 
 /** A genesis that was signed elsewhere, and where its log shall be. */
@@ -73,10 +78,13 @@ export async function createLedger(plan: LedgerPlan, context: Context): Promise<
   await checkSources(plan, context);
   // A crash here leaves some keys: the next init makes the others.
   const keys = await ensureKeys(context.folder, plan.origin, KEY_ROLES);
+  const { origin, succeeds } = plan;
+  if (succeeds !== undefined) requireFresh(origin, keys.checkpoint, succeeds);
   const textFor = (starts: readonly Start[]): string => formatGenesis(bodyOf(plan, keys, starts));
+  const noteBehind = succeeds && ((ledgerId: Hash) => signNote(formatPredecessor({ origin, ledgerId, predecessor: succeeds.predecessor }), keys.ledger));
   return await begin({
     ...plan, ledgerKey: keys.ledger.verifier, expected: textFor,
-    note: async () => signNote(textFor(await startsOf(plan, context.kafka)), keys.ledger),
+    note: async () => signNote(textFor(await startsOf(plan, context.kafka)), keys.ledger), ...(noteBehind === undefined ? {} : { noteBehind }),
   }, context);
 }
 
@@ -119,6 +127,8 @@ async function begin(beginning: Beginning, context: Context): Promise<{ file: Le
     log.warn({ event: 'setting' }, warning);
   }
   const state = (await earlierGenesis(beginning, context)) ?? (await writeGenesis(beginning, kafka));
+  // A crash before or here: the next init appends it (again), and nobody minds two.
+  if (beginning.noteBehind !== undefined) await append(topic, beginning.noteBehind(state.ledgerId), kafka);
   const file: LedgerFile = { origin, ledgerKey: ledgerKey.vkey, log: topic };
   await mkdir(context.folder, { recursive: true });
   // A crash before this line leaves a ledger without its file: the next init finds its genesis and writes the file.
@@ -150,19 +160,23 @@ async function earlierGenesis(beginning: Beginning, { kafka, log }: Context): Pr
 /** Appends genesis to an empty log and reads back that it came first. Throws `config` if another did. */
 async function writeGenesis(beginning: Beginning, kafka: KafkaOptions): Promise<LedgerState> {
   const bytes = await beginning.note();
-  const appender = await openLogAppender({ kafka, topic: beginning.log });
-  try {
-    // A crash here leaves genesis in the log or not: the next init looks. The same bytes twice are one genesis.
-    await settled(() => appender.append(bytes));
-  } finally {
-    await appender.close();
-  }
+  // A crash here leaves genesis in the log or not: the next init looks. The same bytes twice are one genesis.
+  await append(beginning.log, bytes, kafka);
   const state = await readGenesis(beginning, kafka);
   if (state?.configuration.note !== utf8Decode(bytes)) {
     throw new PlaitError('config', `another genesis of ${beginning.origin} came first in the topic ${beginning.log}: two inits ran at once. ` +
       'Run init again: it goes on from the first one');
   }
   return state;
+}
+
+async function append(topic: string, bytes: Uint8Array, kafka: KafkaOptions): Promise<void> {
+  const appender = await openLogAppender({ kafka, topic });
+  try {
+    await settled(() => appender.append(bytes));
+  } finally {
+    await appender.close();
+  }
 }
 
 /** The state after the log's first genesis of this origin; undefined if there is none. Throws `config` if another key signed it. */
@@ -189,6 +203,7 @@ function bodyOf(plan: LedgerPlan, keys: OnlineKeys, starts: readonly Start[]): G
 
 /** Where partitions start that do not start at offset 0: at their end for `latest`, else at their log start. */
 async function startsOf(plan: LedgerPlan, kafka: KafkaOptions): Promise<readonly Start[]> {
+  if (plan.succeeds !== undefined) return plan.succeeds.starts.filter(({ topic }) => plan.sources.includes(topic));
   const starts: Start[] = [];
   for (const topic of plan.sources) {
     for (const { partition, logStart, end } of await topicOffsets({ kafka, topic })) {

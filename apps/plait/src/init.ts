@@ -10,6 +10,7 @@ import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOpt
 import { printLine, programName } from './output.ts';
 import { readVerifierKey } from './reconfigure-wishes.ts';
 import { readSigned, SIGNED_SUFFIX, writeForSigning } from './signing.ts';
+import { successionOf, type Succession } from './succession.ts';
 
 const EXAMPLES = `
 The topics stay as they are. The log is one topic beside them, of one partition, that must be empty or not there yet.
@@ -37,6 +38,7 @@ interface InitOptions extends CommonOptions {
   readonly writeText?: string;
   readonly signed?: string;
   readonly ledgerKey?: string;
+  readonly succeeds?: string;
 }
 
 /** The command. */
@@ -54,6 +56,8 @@ export function initCommand(): Command {
     .option('--rules <version>', 'version of the rules', countArgument(1, RULES_VERSION), RULES_VERSION)
     .addOption(new Option('--write-text <file>', 'make the keys but the ledger key, and write the genesis to sign, for "plait keys sign" on the machine that has it').conflicts('signed'))
     .addOption(new Option('--signed <file>', 'create the ledger with the genesis that "plait keys sign" made').conflicts([...SAID_BY_GENESIS]))
+    .addOption(new Option('--succeeds <folder>', 'go on from the ledger in this folder, which lost its log and has no copy of it (default topics: its own)')
+      .conflicts(['signed', 'writeText', 'from']))
     .option('--ledger-key <vkey>', 'the ledger key with which --signed was signed, or @FILE')
     .addOption(bootstrapOption())
     .addOption(ledgerOption())
@@ -82,12 +86,21 @@ async function initAs(options: InitOptions, context: Context): Promise<readonly 
     const { file, ledgerId } = await createSignedLedger(await signedGenesis(options), context);
     return summary(context.folder, { file, ledgerId, roles: ONLINE_ROLES });
   }
-  const plan = planOf(options);
+  const succeeds = options.succeeds === undefined ? undefined : await successionOf(options.succeeds, context);
+  const plan = planOf(options, succeeds);
   if (options.writeText !== undefined) {
     await writeForSigning(options.writeText, await genesisText(plan, context));
     return signingSteps(options.writeText, plan, context.folder);
   }
-  return summary(context.folder, { ...(await createLedger(plan, context)), roles: KEY_ROLES });
+  return [...summary(context.folder, { ...(await createLedger(plan, context)), roles: KEY_ROLES }), ...(succeeds === undefined ? [] : successorLines(succeeds))];
+}
+
+function successorLines({ predecessor: { origin, ledgerId, height, nextSeq, position } }: Succession): readonly string[] {
+  return [
+    '',
+    `It goes on from the ledger ${origin} (${ledgerId}) behind position ${position}: ${height} blocks, seqs below ${nextSeq}. Its own seqs begin at 0.`,
+    'Keep the old log and the old folder: what was numbered there is proved there.',
+  ];
 }
 
 async function signedGenesis({ signed = '', ledgerKey, log, replication }: InitOptions): Promise<SignedGenesis> {
@@ -114,10 +127,10 @@ function signingSteps(file: string, { log, origin }: LedgerPlan, folder: string)
   ];
 }
 
-function planOf(options: InitOptions): LedgerPlan {
-  const [first, ...more] = options.topic ?? [];
+function planOf(options: InitOptions, succeeds: Succession | undefined): LedgerPlan {
+  const [first, ...more] = options.topic ?? succeeds?.state.configuration.body.sources ?? [];
   if (first === undefined) throw new PlaitError('config', 'no topic: name the topics to order with --topic TOPIC');
-  return makePlan([first, ...more], options);
+  return { ...makePlan([first, ...more], options), ...(succeeds === undefined ? {} : { succeeds }) };
 }
 
 /** What a ledger over `topics` shall be, with the defaults filled in. Throws `config` for impossible names. */

@@ -2,7 +2,7 @@
 import { hashToText, logPosition, PlaitError, rangeRoot, type LedgerState, type LogPosition } from '@plait/core';
 import type { CopyFile } from '@plait/disk';
 import { coldStart, Follower, markOf, type Folded, type LogMessage, type LogReader, type Memory, type OpenLog, type Pinned } from '@plait/roles';
-import { agreeingPrefix, copiedMessages, topicMessages, type Pins, type Witness } from './recover-sources.ts';
+import { agreeingPrefix, copiedMessages, topicMessages, type Pins, type Prefix, type Witness } from './recover-sources.ts';
 
 /** Stands where nothing is known, or where no message was: of an unknown kind, so that every fold ignores it. */
 export const FILLER = new TextEncoder().encode('plait.filler/v1\n');
@@ -21,20 +21,24 @@ export class RecoveredLog {
   readonly #topic: DamagedTopic | undefined;
   /** Below it the topic is right. */
   readonly prefixEnd: LogPosition;
+  /** Below it everything is as it was for all who remember. */
+  readonly sureEnd: LogPosition;
   /** Behind the last message. */
   readonly end: LogPosition;
 
-  private constructor(files: readonly CopyFile[], topic: DamagedTopic | undefined, prefixEnd: LogPosition) {
+  private constructor(files: readonly CopyFile[], topic: DamagedTopic | undefined, { end, sureEnd }: Prefix) {
     this.#files = files;
     this.#topic = topic;
-    this.prefixEnd = prefixEnd;
-    this.end = logPosition(files.reduce((end, { last }) => (last >= end ? last + 1n : end), prefixEnd as bigint));
+    this.prefixEnd = end;
+    const behindCopies = (from: bigint): LogPosition => logPosition(files.reduce((behind, { last }) => (last >= behind ? last + 1n : behind), from));
+    this.sureEnd = behindCopies(sureEnd);
+    this.end = behindCopies(end);
   }
 
   /** Reads the topic and compares it. `files` agree with each other and with `pins`. */
   static async from(files: readonly CopyFile[], pins: Pins, topic: DamagedTopic | undefined): Promise<RecoveredLog> {
-    const prefixEnd = topic === undefined ? logPosition(0n) : await agreeingPrefix(topic.openLog, topic.logStart, { files, pins });
-    return new RecoveredLog(files, topic, prefixEnd);
+    const nothing: Prefix = { end: logPosition(0n), sureEnd: logPosition(0n) };
+    return new RecoveredLog(files, topic, topic === undefined ? nothing : await agreeingPrefix(topic.openLog, topic.logStart, { files, pins }));
   }
 
   /** From a position on. */
@@ -71,16 +75,21 @@ export class RecoveredLog {
   }
 
   /** See `OpenLog`. */
-  readonly open: OpenLog = (from) => Promise.resolve(new RecoveredReader(this, from));
+  readonly open: OpenLog = (from) => Promise.resolve(new RecoveredReader(this, from, this.end));
+
+  /** A reading from the beginning that ends at `end`. */
+  openBelow(end: LogPosition): Promise<LogReader> {
+    return Promise.resolve(new RecoveredReader(this, logPosition(0n), end));
+  }
 }
 
 class RecoveredReader implements LogReader {
-  readonly #log: RecoveredLog;
+  readonly #end: LogPosition;
   readonly #messages: AsyncGenerator<LogMessage, undefined>;
   #next: LogPosition;
 
-  constructor(log: RecoveredLog, from: LogPosition) {
-    this.#log = log;
+  constructor(log: RecoveredLog, from: LogPosition, end: LogPosition) {
+    this.#end = end;
     this.#next = from;
     this.#messages = log.messages(from);
   }
@@ -89,8 +98,8 @@ class RecoveredReader implements LogReader {
     const messages: LogMessage[] = [];
     while (messages.length < POLL_MESSAGES) {
       const next = await this.#messages.next();
-      if (next.done === true) {
-        this.#next = this.#log.end;
+      if (next.done === true || next.value.position >= this.#end) {
+        this.#next = this.#end;
         return messages;
       }
       messages.push(next.value);
@@ -104,7 +113,7 @@ class RecoveredReader implements LogReader {
   }
 
   end(): Promise<LogPosition> {
-    return Promise.resolve(this.#log.end);
+    return Promise.resolve(this.#end);
   }
 
   incarnation(): number {

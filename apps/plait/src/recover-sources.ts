@@ -90,28 +90,40 @@ function firstDifference(one: readonly LogMessage[], other: readonly LogMessage[
   return undefined;
 }
 
-/** The position below which the damaged topic, read from `from` on, agrees with all that is copied or remembered. */
-export async function agreeingPrefix(openLog: OpenLog, from: bigint, { files, pins }: { files: readonly CopyFile[]; pins: Pins }): Promise<LogPosition> {
+/** How far a damaged topic can be used. */
+export interface Prefix {
+  /** Below it nothing in it contradicts what is copied or remembered. */
+  readonly end: LogPosition;
+  /** Below it everything is as it was: `end`, or where it was last found the same before something differed. */
+  readonly sureEnd: LogPosition;
+}
+
+/** Compares the damaged topic, from `from` on, with all that is copied or remembered. */
+export async function agreeingPrefix(openLog: OpenLog, from: bigint, { files, pins }: { files: readonly CopyFile[]; pins: Pins }): Promise<Prefix> {
   const copied = copiedMessages(files, from);
   let copy = await copied.next();
   const remembered = [...pins.keys()].filter((position) => position >= from).toSorted((a, b) => (a < b ? -1 : 1));
   let pinned = 0;
   let next = from;
+  let sureEnd = logPosition(from);
+  const until = (end: bigint): Prefix => ({ end: logPosition(end), sureEnd });
   for await (const found of topicMessages(openLog, from)) {
     const expected = copy.done === true ? undefined : copy.value;
     // Something that was there before this message is missing.
-    if (expected !== undefined && expected.position < found.position) return logPosition(expected.position);
-    if ((remembered[pinned] ?? found.position) < found.position) return logPosition(next);
-    if (remembered[pinned] === found.position) pinned += 1;
+    if (expected !== undefined && expected.position < found.position) return until(expected.position);
+    if ((remembered[pinned] ?? found.position) < found.position) return until(next);
     const pin = pins.get(found.position);
-    if (pin !== undefined && pin.message !== markOf(found).message) return found.position;
-    if (expected?.position === found.position) {
-      if (!equalBytes(expected.value, found.value)) return found.position;
-      copy = await copied.next();
-    } else if (files.some(({ first, last }) => first <= found.position && found.position <= last)) return found.position;
+    if (pin !== undefined && pin.message !== markOf(found).message) return until(found.position);
+    const isCopied = expected?.position === found.position;
+    if (isCopied && !equalBytes(expected.value, found.value)) return until(found.position);
+    if (!isCopied && files.some(({ first, last }) => first <= found.position && found.position <= last)) return until(found.position);
+    if (isCopied) copy = await copied.next();
+    if (pin !== undefined) pinned += 1;
     next = found.position + 1n;
+    if (pin !== undefined || isCopied) sureEnd = logPosition(next);
   }
-  return logPosition(next);
+  const isWhole = pinned === remembered.length && copy.done === true;
+  return isWhole ? { end: logPosition(next), sureEnd: logPosition(next) } : until(next);
 }
 
 /** The messages of copies from a position on, each once. */

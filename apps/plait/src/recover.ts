@@ -1,19 +1,18 @@
 /** `plait recover`: writes a log that was rolled back or lost anew, from copies; or forgets what a role remembers. */
-import { readdir, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rename } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { equalBytes, isPlaitError, MESSAGE_BYTES_MAX, parseTopic, PlaitError, type LogPosition } from '@plait/core';
-import { openStateFile, readCopies, replaceFile, type CopyFile } from '@plait/disk';
-import { checkLogTopic, createLogTopic, openLogReader, topicOffsets, writeLog, type KafkaOptions } from '@plait/kafka';
-import { formatLedgerFile, type LedgerFile } from '@plait/ledger';
-import type { OpenLog } from '@plait/roles';
+import { equalBytes, MESSAGE_BYTES_MAX, parseTopic, PlaitError, type LogPosition } from '@plait/core';
+import { replaceFile } from '@plait/disk';
+import { checkLogTopic, createLogTopic, topicOffsets, writeLog, type KafkaOptions } from '@plait/kafka';
+import { formatLedgerFile } from '@plait/ledger';
+import { settled } from './create-ledger.ts';
 import { copyFolderPath, exists, ledgerFilePath, loadLedger, stateFilePath } from './keys.ts';
 import { makeLog, type Log } from './log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
 import { printLine } from './output.ts';
-import { RecoveredLog, verifyRecovered, type DamagedTopic } from './recover-log.ts';
-import { chooseCopies, pinsOf, topicMessages, type Witness } from './recover-sources.ts';
-import { settled } from './create-ledger.ts';
+import { gather, opener, PUT_ASIDE } from './recover-gather.ts';
+import { verifyRecovered, type RecoveredLog } from './recover-log.ts';
+import { topicMessages } from './recover-sources.ts';
 import { pinnedOf } from './wiring.ts';
 
 const EXAMPLES = `
@@ -82,66 +81,6 @@ async function recover(to: string, options: RecoverOptions): Promise<void> {
 
 const LEDGER_FILE_MODE = 0o644;
 
-interface Context {
-  readonly ledger: LedgerFile;
-  readonly kafka: KafkaOptions;
-  readonly log: Log;
-}
-
-/** The log out of everything that is known of it. */
-async function gather(from: string, context: Context, options: RecoverOptions): Promise<{ recovered: RecoveredLog; witnesses: readonly Witness[] }> {
-  const { ledger, kafka, log } = context;
-  const witnesses = await witnessesOf(options);
-  const pins = pinsOf(witnesses);
-  const files: CopyFile[] = [];
-  for (const folder of [...(await copyFolders(options.ledger)), ...(options.copy ?? [])]) files.push(...(await readCopies(folder, pinnedOf(ledger))));
-  const chosen = await chooseCopies(files, pins);
-  for (const sentence of chosen.passedOver) log.warn({ event: 'passed-over' }, sentence);
-  const topic = await damagedTopic(from, kafka, log);
-  const recovered = await RecoveredLog.from(chosen.files, pins, topic);
-  log.info({ event: 'gathered', copies: chosen.files.length, end: String(recovered.end), prefixEnd: String(recovered.prefixEnd) },
-    `the topic ${from} is right below position ${recovered.prefixEnd}; with ${chosen.files.length} files of copies the log ends at ${recovered.end}`);
-  return { recovered, witnesses };
-}
-
-async function witnessesOf(options: RecoverOptions): Promise<readonly Witness[]> {
-  const own = await namesIn(join(options.ledger, 'state'));
-  const paths = [...own.filter((name) => name.endsWith('.json')).map((name) => join(options.ledger, 'state', name)), ...(options.state ?? [])];
-  const witnesses: Witness[] = [];
-  for (const path of paths) {
-    const remembered = await openStateFile(path).load();
-    if (remembered === undefined) throw new PlaitError('config', `--state: there is no file ${path}`);
-    witnesses.push({ ...remembered, path });
-  }
-  return witnesses;
-}
-
-async function copyFolders(folder: string): Promise<readonly string[]> {
-  const names = await namesIn(join(folder, 'copy'));
-  return names.filter((name) => !name.includes(PUT_ASIDE)).map((name) => copyFolderPath(folder, name));
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  return await readdir(folder).then((names) => names.toSorted(), (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new PlaitError('config', `cannot read ${folder}: ${error.message}`, { cause: error });
-  });
-}
-
-/** Undefined, and a warning, if there is no such topic any more. */
-async function damagedTopic(topic: string, kafka: KafkaOptions, log: Log): Promise<DamagedTopic | undefined> {
-  try {
-    const [partition] = await topicOffsets({ kafka, topic });
-    return { openLog: opener(topic, kafka), logStart: partition?.logStart ?? 0n };
-  } catch (error) {
-    if (!isPlaitError(error, 'config')) throw error;
-    log.warn({ event: 'no-topic' }, `${error.message}: recovering from copies alone`);
-    return undefined;
-  }
-}
-
-const opener = (topic: string, kafka: KafkaOptions): OpenLog => (from) => openLogReader({ kafka, topic, from });
-
 /** Writes what the new topic lacks and reads all of it back. Throws `config` if it holds anything else. */
 async function writeAnew(topic: string, recovered: RecoveredLog, { kafka, log }: { kafka: KafkaOptions; log: Log }): Promise<void> {
   // A crash here leaves an empty topic, which the next run takes.
@@ -181,8 +120,6 @@ function summary(folder: string, { to, recovered, height, nextSeq }: { to: strin
     'Start the roles again. Keep the old topic as evidence, and let nobody write to it.',
   ];
 }
-
-const PUT_ASIDE = '.forgotten-';
 
 /** Puts aside what a role remembers, and its copy. */
 async function forget(folder: string, roleOrFile: string): Promise<void> {
