@@ -37,9 +37,10 @@ export class History {
   readonly snapshots: Marked[] = [];
   #state: FoldState = emptyState({ origin: ORIGIN, ledgerKey: ledgerKey.verifier });
 
-  constructor() {
-    this.append(signNote(formatGenesis({ kind: 'genesis', origin: ORIGIN, ...BODY }), ledgerKey));
-    this.claim();
+  /** Begins with the genesis given and nobody who leads, or with an ordinary one and a leader. */
+  constructor(genesis?: Uint8Array) {
+    this.append(genesis ?? signNote(formatGenesis({ kind: 'genesis', origin: ORIGIN, ...BODY }), ledgerKey));
+    if (genesis === undefined) this.claim();
   }
 
   get state(): LedgerState {

@@ -1,9 +1,10 @@
 /** Roles that start cold on a log in memory, without faults; what they read is counted. */
 import { logPosition, stateHash, type Hash } from '@plait/core';
 import {
-  coldStart, Coordinator, LeaseKeeper, Publisher, Reader, Worker, type ColdStart, type ColdStartOptions, type LogReader, type Observe, type OpenLog,
+  coldStart, Coordinator, LeaseKeeper, Publisher, Reader, runLoop, Worker,
+  type ColdStart, type ColdStartOptions, type LogReader, type Observe, type OpenLog, type PublisherOptions, type Role,
 } from '@plait/roles';
-import { Faults, MemoryGroup, MemoryLease, MemoryLog, MemorySource, Scheduler, VirtualClock, virtualRandom, type Process } from '@plait/testkit';
+import { Faults, MemoryGroup, MemoryLease, MemoryLog, MemorySource, Scheduler, VirtualClock, virtualRandom, type FaultRates, type Process } from '@plait/testkit';
 import { bob, checkpointKey, ledgerKey, ORIGIN, worker1 } from '../vectors/histories/builder.ts';
 import { quickVerify, type History } from './history.ts';
 
@@ -30,8 +31,8 @@ export class World {
   readonly #lease: MemoryLease;
   #read = 0;
 
-  constructor(history: History) {
-    const faults = new Faults(this.scheduler.random.fork('faults'));
+  constructor(history: History, rates: Partial<FaultRates> = {}) {
+    const faults = new Faults(this.scheduler.random.fork('faults'), rates, { timeoutMsMax: 300, lateMsMax: 1_000 });
     this.log = new MemoryLog(this.scheduler, { faults });
     for (const { value } of history.messages) this.log.land(value);
     this.#source = new MemorySource(this.scheduler, { faults });
@@ -69,6 +70,45 @@ export class World {
       const { state } = role;
       if (state === undefined) throw new Error('no state at the log\'s end');
       return { ...found, read: this.#read, hash: stateHash(state) };
+    });
+  }
+
+  /** Runs a publisher for so long. Gives what ended it, if something did. */
+  publish(ms: number, options: Partial<PublisherOptions> = {}): Promise<unknown> {
+    return this.#run('publisher', ms, (self) => new Publisher({
+      ...this.#view(self), key: checkpointKey, appender: this.log.appender(self), clock: new VirtualClock(this.scheduler, self), ...options,
+    }));
+  }
+
+  /** Runs a coordinator that leads for so long. */
+  lead(ms: number, snapshotMessages: number): Promise<unknown> {
+    return this.#run('coordinator', ms, (self) => {
+      const clock = new VirtualClock(this.scheduler, self);
+      const random = virtualRandom(this.scheduler, self);
+      const lease = new LeaseKeeper({ lease: this.#lease.lease(self), clock, random });
+      const coordinator = new Coordinator({
+        ...this.#view(self), key: bob, appender: this.log.appender(self), lease, clock, random, snapshotMessages,
+      });
+      void runLoop(lease, { clock, signal: AbortSignal.any([]) });
+      return coordinator;
+    });
+  }
+
+  #view(self: Process) {
+    return { ...PINNED, verify: quickVerify, openLog: this.openLog(self), log: this.log.reader(self, logPosition(0n)) };
+  }
+
+  #run(name: string, ms: number, make: (self: Process) => Role): Promise<unknown> {
+    return this.inProcess(name, async (self) => {
+      const clock = new VirtualClock(this.scheduler, self);
+      const untilMs = clock.nowMs() + ms;
+      const over = new AbortController();
+      const role = make(self);
+      const step = async (): Promise<void> => {
+        await role.step(over.signal);
+        if (clock.nowMs() >= untilMs) over.abort();
+      };
+      return await runLoop({ step }, { clock, signal: over.signal }).catch((error: unknown) => error);
     });
   }
 
