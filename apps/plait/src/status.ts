@@ -1,9 +1,9 @@
 /** `plait status`: how the ledger stands. */
 import { Command, Option } from 'commander';
-import { openLedger, systemClock } from '@plait/ledger';
+import { openLedger, openStateFile, systemClock } from '@plait/ledger';
 import { loadLedger } from './keys.ts';
 import { makeLog } from './log.ts';
-import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from './options.ts';
+import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, stateOption, type CommonOptions } from './options.ts';
 import { OutputClosed, print } from './output.ts';
 import { statusJson, statusText } from './status-text.ts';
 import { stopSignal } from './stopping.ts';
@@ -27,6 +27,7 @@ interface StatusOptions extends CommonOptions {
   /** Seconds, or true for the default. */
   readonly watch?: number | true;
   readonly output: 'text' | 'json';
+  readonly state?: string;
 }
 
 /** The command. */
@@ -38,12 +39,14 @@ export function statusCommand(): Command {
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addOption(bootstrapOption())
     .addOption(ledgerOption())
+    .addOption(stateOption())
     .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: StatusOptions) => {
       const signal = stopSignal();
       const { brokers, ...kafka } = kafkaOptions(options, makeLog(options.logLevel));
-      await using ledger = await openLedger({ ...(await loadLedger(options.ledger)), bootstrapServers: brokers, kafka });
+      const memory = options.state === undefined ? {} : { memory: openStateFile(options.state) };
+      await using ledger = await openLedger({ ...(await loadLedger(options.ledger)), ...memory, bootstrapServers: brokers, kafka });
       const everyMs = options.watch === undefined ? undefined : 1_000 * (options.watch === true ? WATCH_SECONDS : options.watch);
       const clear = everyMs !== undefined && process.stdout.isTTY ? CLEAR : '';
       try {
