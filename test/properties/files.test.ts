@@ -80,6 +80,16 @@ describe('a file of copies', () => {
     expect(Buffer.concat([copyHead(owner), ...messages.map(appendRecord)]).equals(file)).toBe(true);
   });
 
+  it('of whole records in another order, or repeated, ends where a position does not grow', () => {
+    holds(fc.array(fc.nat({ max: records.length - 1 }), { maxLength: 6 }), (order) => {
+      const { messages, tornBytes } = readRecords(Buffer.concat([copyHead(owner), ...order.map((i) => records[i] as Uint8Array)]));
+      const growing = order.findIndex((i, at) => at > 0 && i <= (order[at - 1] as number));
+      const kept = growing < 0 ? order : order.slice(0, growing);
+      expect(messages.map(appendRecord)).toEqual(kept.map((i) => records[i]));
+      expect(tornBytes).toBe(order.slice(kept.length).reduce((sum, i) => sum + (records[i] as Uint8Array).length, 0));
+    });
+  });
+
   it('of hostile edits gives whole records in order and says what is torn, or is refused', () => {
     let kept = 0;
     holds(fc.oneof({ weight: 4, arbitrary: hostileBytes([file]) }, anyBytes), (bytes) => {
