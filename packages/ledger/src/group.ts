@@ -127,8 +127,9 @@ class GroupReading {
   async *#read(holds: readonly Hold[]): AsyncGenerator<LedgerSegment, 'changed' | 'end' | 'again'> {
     const { signal, toSeq } = this.#options;
     // Whoever lost a partition lost it with Kafka, often: then it is waited for.
-    const opened = await patient(() => this.#open(holds), { patienceMs: this.#access.patienceMs, signal })();
-    if (opened === undefined) return 'end';
+    const isWanted = (): boolean => this.#standing(holds) === 'held';
+    const opened = await patient(() => this.#open(holds), { patienceMs: this.#access.patienceMs, signal, isWanted })();
+    if (opened === undefined) return signal.aborted ? 'end' : 'changed';
     const { places, check } = opened;
     await using run = opened.run;
     if (toSeq !== undefined && [...places.values()].every(({ begin }) => begin.fromSeq >= toSeq)) return 'end';
@@ -140,7 +141,7 @@ class GroupReading {
         continue;
       }
       const segment = await run.next();
-      check.throwIfWrong(run);
+      check.throwIfWrong();
       if (segment === 'end') return 'end';
       if (segment !== undefined) yield this.#handOut(segment, places);
       else if (run.endMet && this.#hasOtherTopics(run)) return 'again';
@@ -157,6 +158,7 @@ class GroupReading {
       newest, onMissing, endless, signal, ...(toSeq === undefined ? {} : { toSeq }),
       wants: (numbered) => places.get(this.#nameOf(numbered))?.begin.wants(numbered) === true,
       beforeSeq: leastOf([...places.values()]),
+      isWanted: () => this.#standing(holds) === 'held',
       observe: (event) => {
         check.look(event);
         this.#commitStarts(event, places, run);
@@ -245,7 +247,11 @@ class GroupReading {
 
   async #placeOf(hold: Hold, { metadata }: Committed, newest: LedgerState): Promise<Place> {
     const committed = parseProgress(metadata);
-    if (committed?.ledgerId === newest.ledgerId) return { hold, begin: beginAtSeq(committed.nextSeq), committed };
+    if (committed?.ledgerId === newest.ledgerId) {
+      // The log was read to its end after the commit was asked for.
+      if (committed.height >= newest.height) throw rolledBack(this.#options.group, committed, `ends below block ${newest.height}`);
+      return { hold, begin: beginAtSeq(committed.nextSeq), committed };
+    }
     const what = committed === undefined ? 'was not made by a reader of a ledger' : `is of the ledger ${committed.ledgerId}, and this is ${newest.ledgerId}`;
     const message = `the commit for ${partitionName(hold)} ${what}`;
     if (this.#options.from === undefined) {
@@ -308,14 +314,13 @@ class CommitCheck {
     this.#wrong ??= this.#expected.find((each) => each.height === header.height && each.header !== hash);
   }
 
-  /** Throws `rolled-back` when a commit names a block that the log does not hold. */
-  throwIfWrong({ endMet, state }: Run): void {
-    const wrong = this.#wrong ?? (endMet ? this.#expected.find((each) => each.height >= (state?.height ?? 0n)) : undefined);
-    if (wrong === undefined) return;
-    const { height, header, nextSeq } = wrong;
-    throw new PlaitError('rolled-back', `group ${this.#group} has read up to seq ${nextSeq} and committed that with block ${height}, ${header}; ` +
-      `the log holds ${this.#wrong === undefined ? `${state?.height ?? 0} blocks` : 'another one there'}: it was rolled back, or is another log`, {
-      details: { group: this.#group, nextSeq: String(nextSeq), height: String(height), header },
-    });
+  /** Throws `rolled-back` when a commit names another block than the log holds. */
+  throwIfWrong(): void {
+    if (this.#wrong !== undefined) throw rolledBack(this.#group, this.#wrong, 'holds another one there');
   }
+}
+
+function rolledBack(group: string, { nextSeq, height, header }: Progress, what: string): PlaitError {
+  return new PlaitError('rolled-back', `group ${group} has read up to seq ${nextSeq} and committed that with block ${height}, ${header}; ` +
+    `the log ${what}: it was rolled back, or is another log`, { details: { group, nextSeq: String(nextSeq), height: String(height), header } });
 }

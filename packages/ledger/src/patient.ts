@@ -6,13 +6,14 @@ const REST_MS = 200;
 
 /**
  * `step`, called again after a rest while it throws `unavailable` or `unknown`, until that has lasted for `patienceMs`;
- * then that error is thrown. Undefined when `signal` aborts meanwhile.
+ * then that error is thrown. Undefined when `signal` aborts meanwhile, or `isWanted` gives false.
  */
 export function patient<T>(
-  step: () => Promise<T | undefined>, { patienceMs, signal }: { readonly patienceMs: number; readonly signal: AbortSignal },
+  step: () => Promise<T | undefined>,
+  { patienceMs, signal, isWanted = () => true }: { readonly patienceMs: number; readonly signal: AbortSignal; readonly isWanted?: () => boolean },
 ): () => Promise<T | undefined> {
   // Read anew each time: it changes while the step runs.
-  const stopped = (): boolean => signal.aborted;
+  const stopped = (): boolean => signal.aborted || !isWanted();
   return async () => {
     let sinceMs: number | undefined;
     while (!stopped()) {

@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly toSeq?: bigint;
   readonly endless: boolean;
   readonly observe?: Observe;
+  /** While false nobody waits for brokers: the step under way is the last one. */
+  readonly isWanted?: () => boolean;
   readonly signal: AbortSignal;
 }
 
@@ -41,7 +43,6 @@ const SOURCE_PACE_MS = 4;
 
 export class Run implements AsyncDisposable {
   readonly #reader: Reader;
-  readonly #log: LogReader;
   readonly #ports: AsyncDisposableStack;
   readonly #step: () => Promise<VerifiedSegment | undefined>;
   readonly #options: RunOptions;
@@ -51,14 +52,13 @@ export class Run implements AsyncDisposable {
   #next = 0n;
   #endMet = false;
 
-  private constructor(made: { reader: Reader; log: LogReader; ports: AsyncDisposableStack; end: LogPosition }, options: RunOptions, patienceMs: number) {
+  private constructor(made: { reader: Reader; ports: AsyncDisposableStack; end: LogPosition }, options: RunOptions, patienceMs: number) {
     this.#reader = made.reader;
-    this.#log = made.log;
     this.#ports = made.ports;
     this.#end = made.end;
     this.#options = options;
     this.#until = options.toSeq;
-    this.#step = patient(() => made.reader.step(), { patienceMs, signal: options.signal });
+    this.#step = patient(() => made.reader.step(), { patienceMs, signal: options.signal, isWanted: options.isWanted ?? (() => true) });
   }
 
   /** Connects. Throws `unavailable`, `config`. */
@@ -75,7 +75,7 @@ export class Run implements AsyncDisposable {
       ...(start === undefined ? {} : { start }), ...(observe === undefined ? {} : { observe }),
     });
     const end = await log.end();
-    return new Run({ reader, log, ports: ports.move(), end }, options, patienceMs);
+    return new Run({ reader, ports: ports.move(), end }, options, patienceMs);
   }
 
   /** The fold of what was read so far. */
@@ -85,7 +85,7 @@ export class Run implements AsyncDisposable {
 
   /** Whether the log was read to the end that it had when the run began. */
   get endMet(): boolean {
-    return (this.#endMet ||= this.#log.position() >= this.#end);
+    return (this.#endMet ||= this.#reader.position >= this.#end);
   }
 
   /** The next wanted segment, undefined if it cannot be told yet, or `end`. Throws as the reader, after the patience for brokers. */

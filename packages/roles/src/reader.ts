@@ -87,6 +87,11 @@ export class Reader {
     await this.#follower.remember();
   }
 
+  /** Everything below was folded. */
+  get position(): LogPosition {
+    return this.#follower.position;
+  }
+
   /** Whether every wanted line that was read from the log has been handed out. */
   get drained(): boolean {
     return this.#queueStart === this.#queue.length;
