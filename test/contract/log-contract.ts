@@ -11,6 +11,8 @@ export interface LogDriver {
   deleteBefore(position: LogPosition): Promise<void>;
   /** Leaves a position without a message, as a transaction marker does; may append a message `filler` before it. */
   gap(): Promise<void>;
+  /** Every connection to the log ends, as when a broker restarts. */
+  disconnect(): void;
   /** Gives what the promise gives; where time is virtual, lets it pass meanwhile. */
   settle<T>(promise: Promise<T>): Promise<T>;
 }
@@ -113,6 +115,27 @@ export function logContract(make: () => Promise<LogDriver>): void {
     await driver.settle((await openAppender(driver)).append(bytes('only')));
     const error: unknown = await pollUntilError(driver, await open(driver, 5n));
     expect(isPlaitError(error, 'rolled-back')).toBe(true);
+  });
+
+  it('is of another incarnation after its connection was lost, at once, and reads on', async () => {
+    const driver = await make();
+    const appender = await openAppender(driver);
+    await driver.settle(appender.append(bytes('before')));
+    const reader = await open(driver);
+    await readMessages(driver, reader, 1);
+    const before = reader.incarnation();
+    expect(await driver.settle(reader.poll({ maxWaitMs: 50 }))).toEqual([]);
+    expect(reader.incarnation()).toBe(before);
+    driver.disconnect();
+    for (let i = 0; reader.incarnation() === before && i < 100; i++) await driver.settle(reader.poll({ maxWaitMs: 20 }).catch(() => []));
+    expect(reader.incarnation()).toBeGreaterThan(before);
+    // Over a connection that never was lost.
+    await driver.settle((await openAppender(driver)).append(bytes('after')));
+    const messages = await readMessages(driver, reader, 1);
+    expect(texts(messages)).toEqual(['after']);
+    const after = reader.incarnation();
+    expect(await driver.settle(reader.poll({ maxWaitMs: 50 }))).toEqual([]);
+    expect(reader.incarnation()).toBe(after);
   });
 
   it('closes more than once, and at once while a poll waits', async () => {

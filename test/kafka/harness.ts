@@ -1,5 +1,6 @@
 /** Hands on the real Kafka of the test run: topics, records of any bytes, transactions. */
-import { connect } from 'node:net';
+import { subscribe } from 'node:diagnostics_channel';
+import { connect, type Socket } from 'node:net';
 import { encodePayload, logPosition, type Payload, type TopicPartition } from '@plait/core';
 import { createKafka, openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
 import type { Admin, Kafka, Producer } from 'kafkajs';
@@ -144,9 +145,20 @@ export async function logDriver(harness: Harness): Promise<LogDriver> {
       while ((await reader.end()) < 3n) await new Promise((resolve) => setTimeout(resolve, 20));
       await reader.close();
     },
+    disconnect: () => {
+      for (const socket of sockets) socket.destroy(new Error('the test ends this connection'));
+    },
     settle: (promise) => promise,
   };
 }
+
+/** Every connection of this process that stands: Node tells of each one that is made. */
+const sockets = new Set<Socket>();
+subscribe('net.client.socket', (message) => {
+  const { socket } = message as { readonly socket: Socket };
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
+});
 
 const short = (n: number): Buffer => {
   const bytes = Buffer.alloc(2);

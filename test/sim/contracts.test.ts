@@ -49,6 +49,7 @@ describe.each(SEEDS)('ports in memory, seed %i', (seed) => {
         appender: async () => log.appender(world.process()),
         deleteBefore: async (position) => log.deleteBefore(position),
         gap: async () => log.gap(),
+        disconnect: () => log.disconnect(),
         settle: world.settle,
       };
     });

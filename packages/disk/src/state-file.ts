@@ -1,5 +1,5 @@
 /**
- * What a role remembers, as a file of JSON (docs/FORMAT.md, section 9): one for each kind of role and machine, shared by the
+ * What a role remembers, as a file of JSON (docs/FORMAT.md, section 10): one for each kind of role and machine, shared by the
  * processes of that kind. Its last value is a checksum, so that a damaged file is never taken for a log that changed.
  */
 import { readFile } from 'node:fs/promises';

@@ -94,7 +94,7 @@ export class Coordinator {
     if (!caughtUp) return;
     const { state } = this;
     invariant(state !== undefined, 'caught up before genesis');
-    if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
+    this.#follower.refuseConflict();
 
     if (this.leading) await this.#lead(state);
     else if (this.#claim !== undefined) await this.#insist(this.#claim);

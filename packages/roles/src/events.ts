@@ -11,8 +11,9 @@ import type { Height, LogPosition, Offset, Outcome, TopicPartition } from '@plai
  * - `rolled-back`: the log is older than, or differs from, what is remembered of it; the role stops.
  * - `source-expired`: records expired before a worker hashed them; their partition stops.
  * - `source-regressed`: a partition is not what was hashed of it (truncated, made anew, restored); it stops.
+ * - `split-view`: a checkpoint contradicts the blocks; coordinators and publishers stop.
  */
-export type AlarmName = 'equivocation' | 'key-not-in-force' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed';
+export type AlarmName = 'equivocation' | 'key-not-in-force' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed' | 'split-view';
 
 /** One thing that a role tells. */
 export type RoleEvent =

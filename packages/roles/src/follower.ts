@@ -88,6 +88,14 @@ export class Follower {
     return keys.some(({ vkey }) => vkey === this.#conflict?.key.vkey) ? this.#conflict?.error : undefined;
   }
 
+  /** For who signs: says the alarm and throws {@link conflict} if there is one. */
+  refuseConflict(): void {
+    const { conflict } = this;
+    if (conflict === undefined) return;
+    this.#options.observe?.({ event: 'alarm', alarm: 'split-view', message: conflict.message });
+    throw conflict;
+  }
+
   /**
    * Whether the log is known to be the one that was folded, over the connection that stands now: nobody appends otherwise.
    * After a lost connection that takes another poll.

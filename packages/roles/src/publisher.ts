@@ -66,7 +66,7 @@ export class Publisher {
     if (!(await this.#follower.catchUp())) return;
     const { state } = this;
     invariant(state !== undefined, 'caught up before genesis');
-    if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
+    this.#follower.refuseConflict();
     const tree = this.#isInForce(state) && this.#follower.confirmed ? this.#choose(state) : undefined;
     if (tree !== undefined) await this.#publish(tree);
   }
