@@ -3,7 +3,7 @@ import { partitionName, type TopicPartition } from '@plait/core';
 import { shareOut, type Claimant } from './group-assigner.ts';
 
 const all = (count: number): TopicPartition[] => Array.from({ length: count }, (_, partition) => ({ topic: 'orders', partition }));
-const member = (id: string, ...numbers: number[]): Claimant => ({ id, has: new Set(numbers.map((partition) => partitionName({ topic: 'orders', partition }))) });
+const member = (id: string, ...numbers: number[]): Claimant => ({ id, generation: 3, has: new Set(numbers.map((partition) => partitionName({ topic: 'orders', partition }))) });
 const numbersOf = (shared: ReadonlyMap<string, readonly TopicPartition[]>): Record<string, number[]> =>
   Object.fromEntries([...shared].map(([id, list]) => [id, list.map(({ partition }) => partition).toSorted((a, b) => a - b)]));
 
@@ -17,6 +17,13 @@ describe('who gets which partitions', () => {
     expect(numbersOf(shareOut(all(4), [member('a', 0, 1, 2, 3), member('b')]))).toEqual({ a: [0, 1], b: [2, 3] });
     expect(numbersOf(shareOut(all(4), [member('a', 0, 1), member('b', 2, 3), member('c')]))).toEqual({ a: [0, 1], b: [2], c: [3] });
     expect(numbersOf(shareOut(all(3), [member('a', 0), member('b', 2)]))).toEqual({ a: [0, 1], b: [2] });
+  });
+
+  test('a member that was away does not take back what another has by now', () => {
+    const away = { ...member('a', 0, 1), generation: 2 };
+    expect(numbersOf(shareOut(all(1), [away, member('b', 0)]))).toEqual({ a: [], b: [0] });
+    expect(numbersOf(shareOut(all(4), [away, member('b', 0, 1), member('c', 2, 3)]))).toEqual({ a: [3], b: [0, 1], c: [2] });
+    expect(numbersOf(shareOut(all(2), [away]))).toEqual({ a: [0, 1] });
   });
 
   test('each partition goes to exactly one, evenly, whatever they say that they have', () => {

@@ -147,7 +147,7 @@ class Member implements ReaderGroup {
       metadataMaxAge: METADATA_MAX_AGE_MS,
       allowAutoTopicCreation: false,
       readUncommitted: false,
-      partitionAssigners: [stickyAssigner(() => [...this.#holds.values()])],
+      partitionAssigners: [stickyAssigner(() => ({ generation: this.#former?.generation ?? -1, has: new Set(this.#holds.keys()) }))],
       // Restarting is done here, with a consumer that knows nothing of the former.
       retry: { retries: 3, restartOnFailure: async () => false },
     });
