@@ -20,6 +20,8 @@ const LEDGER = join(ROOT, 'packages/ledger');
 const PATCHED = ['kafkajs'];
 /** The types name those of Node; a program has one version of them, its own. */
 const NODE_TYPES = { '@types/node': '>=24' };
+/** So that a program need not name them in its own configuration. */
+const NODE_TYPES_REFERENCE = '/// <reference types="node" />\n';
 const DIST = './dist/index';
 
 type Versions = Readonly<Record<string, string>>;
@@ -78,7 +80,7 @@ async function fill(stage: string): Promise<void> {
   });
   await mkdir(join(stage, 'dist'));
   await writeFile(join(stage, `${DIST}.js`), code.code);
-  await writeFile(join(stage, `${DIST}.d.ts`), types.code);
+  await writeFile(join(stage, `${DIST}.d.ts`), NODE_TYPES_REFERENCE + types.code);
   await writeFile(join(stage, 'package.json'), `${JSON.stringify(await manifest(dependencies), undefined, 2)}\n`);
   await copyFile(join(LEDGER, 'README.md'), join(stage, 'README.md'));
   await copyFile(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'));
