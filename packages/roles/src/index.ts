@@ -5,7 +5,7 @@ export type * from './events.ts';
 export * from './follower.ts';
 export * from './cold-start.ts';
 export { requireRemembered, type PastOptions } from './memory.ts';
-export { markOf } from './memory-marks.ts';
+export { markOf, thinMarks } from './memory-marks.ts';
 export * from './lease-keeper.ts';
 export * from './loop.ts';
 export * from './coordinator.ts';

@@ -112,7 +112,7 @@ export class Past {
     this.#held = await this.#options.memory?.load();
     this.#checkpoint = this.#held?.checkpoint;
     this.#stateHeader = this.#held?.state;
-    this.#marks = this.#held?.marks ?? [];
+    if (this.#held !== undefined) this.#marks = [{ position: this.#held.position, message: this.#held.message }, ...this.#held.marks];
     this.#savedPosition = this.#held?.position ?? -1n;
     this.#loaded = true;
   }
