@@ -1,8 +1,9 @@
 /** What a role reads in the log that concerns its memory: signs of a later log, and states from which others can start. */
 import {
-  chunkCount, hashToText, isPlaitError, parseMessage, rangeRoot, verifyChunk, verifyNoteSignature,
+  chunkCount, hashToText, parseMessage, rangeRoot, verifyNoteSignature,
   type BlockHeader, type Hash, type LedgerState, type LogPosition, type Outcome, type VerifySignature,
 } from '@plait/core';
+import { isChunkOf } from './snapshot-writer.ts';
 
 /**
  * Whether an ignored message shows that its signer, who has the right to lead, knows of more than the log holds: a block of
@@ -47,7 +48,7 @@ export class ConfirmedStates {
       for (const each of this.#candidates) each.isConfirmed ||= size === each.header.height + 1n && root === each.root;
     } else if (outcome.kind === 'snapshot') {
       for (const { header, chunks } of this.#candidates) {
-        if (header.height === outcome.snapshot.height && isPart(header, outcome.snapshot)) chunks.add(outcome.snapshot.chunk);
+        if (header.height === outcome.snapshot.height && isChunkOf(header, outcome.snapshot)) chunks.add(outcome.snapshot.chunk);
       }
     } else return undefined;
     return this.#settled();
@@ -58,15 +59,5 @@ export class ConfirmedStates {
     const cut = this.#candidates[at]?.header.cut;
     this.#candidates = this.#candidates.slice(at + 1);
     return cut;
-  }
-}
-
-function isPart(header: BlockHeader, snapshot: Parameters<typeof verifyChunk>[1]): boolean {
-  try {
-    verifyChunk(header, snapshot);
-    return true;
-  } catch (error) {
-    if (isPlaitError(error, 'invalid')) return false;
-    throw error;
   }
 }
