@@ -187,7 +187,12 @@ export class LedgerHarness implements AsyncDisposable {
 
   /** Runs `plait …` on this ledger. */
   async plait(...args: readonly string[]): Promise<Ran> {
-    return await start([...args, '--ledger', this.folder], environment(this.place)).ended;
+    return await this.plaitIn(this.folder, ...args);
+  }
+
+  /** Runs `plait …` on the ledger in another folder. */
+  async plaitIn(folder: string, ...args: readonly string[]): Promise<Ran> {
+    return await start([...args, '--ledger', folder], environment(this.place)).ended;
   }
 
   /** Ends all roles, which must end in good order and leave no process behind. */

@@ -1,13 +1,15 @@
 /** The log is restored from an older copy: whoever remembers refuses, nobody extends it, and it is written anew from copies. */
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch, type Services } from '@plait/launcher';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readLedgerFile } from '@plait/ledger';
 import { checkPrefix, open, readAll, type Seen } from './ledger-checks.ts';
 import { makeLedger, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { start as startPlait } from './plait.ts';
 
 const PARTITIONS = 3;
+const COMMANDS = ['worker', 'coordinator', 'publisher'] as const;
 const TEST_MS = 400_000;
 
 let services: Services;
@@ -38,6 +40,8 @@ async function whileDown(change: () => Promise<void>): Promise<void> {
   await services.kafka?.start();
 }
 
+const readerState = (): string => join(ledger.folder, '..', 'reader.json');
+
 async function grow(records: number): Promise<void> {
   await using load = ledger.load();
   await ledger.until('records', () => Promise.resolve(load.acknowledged >= records));
@@ -56,17 +60,23 @@ async function refused(role: Role): Promise<void> {
 test('alarm: rolled-back – running roles notice that an older copy of the log was put in its place', { timeout: TEST_MS }, async () => {
   const older = join(ledger.folder, '..', 'older');
   await ledger.startRoles();
+  await ledger.start('publisher').ready;
   await grow(300);
   await whileDown(() => cp(folderOf(ledger.file.log), older, { recursive: true }));
   await grow(300);
   seen = (await ledger.verifyAll()).seen;
   logEnd = (await ledger.status()).log.end;
-  const roles = [...ledger.running('worker'), ...ledger.running('coordinator')];
+  const roles = [...ledger.running('worker'), ...ledger.running('coordinator'), ...ledger.running('publisher')];
+  const reader = startPlait(['read', '--follow', '--state', readerState(), '--ledger', ledger.folder], { PLAIT_BOOTSTRAP_SERVERS: services.bootstrapServers });
+  await ledger.until('the reader remembers', async () => (await stat(readerState()).catch(() => undefined)) !== undefined);
   await whileDown(async () => {
     await rm(folderOf(ledger.file.log), { recursive: true });
     await cp(older, folderOf(ledger.file.log), { recursive: true });
   });
   for (const role of roles) await refused(role);
+  const read = await reader.ended;
+  expect(read.code, read.stderr).toBe(11);
+  expect(read.stderr).toContain('the last common point that is known is position');
   await using rolledBack = await open(ledger.folder, services.bootstrapServers);
   expect((await rolledBack.status()).log.end).toBeLessThan(logEnd);
 });
@@ -74,7 +84,11 @@ test('alarm: rolled-back – running roles notice that an older copy of the log 
 test('alarm: rolled-back – roles that are started again refuse, too', { timeout: TEST_MS }, async () => {
   await using before = await open(ledger.folder, services.bootstrapServers);
   const { end } = (await before.status()).log;
-  for (const command of ['worker', 'coordinator'] as const) await refused(ledger.start(command));
+  for (const command of COMMANDS) await refused(ledger.start(command));
+  const read = await ledger.plait('read', '--state', readerState());
+  expect(read.code, read.stderr).toBe(11);
+  const status = await ledger.plait('status', '--state', readerState());
+  expect(status.code, status.stderr).toBe(11);
   expect((await before.status()).log.end).toBe(end);
 });
 
@@ -95,7 +109,7 @@ test('alarm: rolled-back – once the log has regrown past its old end, who reme
   await load.stop();
   const { end } = (await regrowing.status()).log;
   for (const role of ignorant) await ledger.stop(role);
-  for (const command of ['worker', 'coordinator'] as const) await refused(ledger.start(command));
+  for (const command of COMMANDS) await refused(ledger.start(command));
   expect((await regrowing.status()).log.end).toBeGreaterThanOrEqual(end);
 });
 
@@ -109,7 +123,7 @@ test('alarm: rolled-back – ended by `plait recover`: every record keeps its se
   const again = await ledger.plait('recover', '--to', to, '--from-topic', ledger.file.log);
   expect(again.code, again.stderr).toBe(0);
 
-  const roles = [ledger.start('worker'), ledger.start('coordinator')];
+  const roles = COMMANDS.map((command) => ledger.start(command));
   await using recovered = await open(ledger.folder, services.bootstrapServers);
   await ledger.until('everything is numbered in the new topic', async () => {
     const { partitions } = await recovered.status();
