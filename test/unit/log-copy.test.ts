@@ -114,13 +114,26 @@ describe('a folder', () => {
     }
   });
 
+  test('flushes at the same time write each message once', async () => {
+    const folder = fresh();
+    const copy = await openCopy(folder, owner);
+    const flushes = [0, 1, 2, 3, 4].map((position) => {
+      copy.add(message(BigInt(position)));
+      return copy.flush();
+    });
+    copy.add(message(5n));
+    await Promise.all([...flushes, copy.close()]);
+    expect(await read(copy)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect((await readCopies(folder, owner)).map(({ tornBytes }) => tornBytes)).toEqual([0]);
+  });
+
   test('several processes may share it, each with files of its own', async () => {
     const folder = fresh();
     const copies = await Promise.all([openCopy(folder, owner), openCopy(folder, owner), openCopy(folder, owner)]);
     await Promise.all(copies.map((copy, i) => write(copy, [0, 1, 2, 3].slice(0, i + 2))));
     await Promise.all(copies.map((copy) => copy.close()));
     expect(readdirSync(folder)).toHaveLength(3);
-    expect(await read(copies[0] as LogCopy)).toEqual([0, 1, 2, 3]);
+    expect(await read(copies[0])).toEqual([0, 1, 2, 3]);
   });
 
   test('a fold that begins anew adds only what is new, and what it leaves out never counts as empty', async () => {

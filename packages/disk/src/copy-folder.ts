@@ -111,6 +111,7 @@ class CopyFolder implements LogCopy {
   #waitingBytes = 0;
   /** What is added next does not follow what was added last. */
   #isApart = true;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(folder: string, owner: CopyOwner, others: readonly CopyFile[]) {
     this.#folder = folder;
@@ -148,7 +149,18 @@ class CopyFolder implements LogCopy {
     this.#isApart = false;
   }
 
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    return this.#inTurn(() => this.#flushAll());
+  }
+
+  /** One at a time: a role that fails closes its copy while a save may be under way. */
+  async #inTurn(use: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(use);
+    this.#turn = mine.catch(() => undefined);
+    await mine;
+  }
+
+  async #flushAll(): Promise<void> {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       const count = next.messages.length;
       try {
@@ -199,7 +211,11 @@ class CopyFolder implements LogCopy {
     await current.handle.close().catch(() => undefined);
   }
 
-  async forgetUpTo(position: bigint): Promise<void> {
+  forgetUpTo(position: bigint): Promise<void> {
+    return this.#inTurn(() => this.#remove(position));
+  }
+
+  async #remove(position: bigint): Promise<void> {
     // So that what is in it now can be removed the next time, or at once.
     await this.#leave();
     const gone = this.#closed.filter(({ last }) => last <= position);
@@ -226,7 +242,12 @@ class CopyFolder implements LogCopy {
   }
 
   async close(): Promise<void> {
-    await this.flush();
-    await this.#leave();
+    await this.#inTurn(async () => {
+      try {
+        await this.#flushAll();
+      } finally {
+        await this.#leave();
+      }
+    });
   }
 }

@@ -88,7 +88,7 @@ export interface Remembered extends Mark {
 
 /**
  * A role's own copy of the log's messages, from which a lost or rolled back log can be written anew. One fold at a time
- * adds to it; flushes and what is read of it have one caller at a time.
+ * adds to it.
  */
 export interface LogCopy {
   /** What is added next need not follow what was added before: a fold begins. */
