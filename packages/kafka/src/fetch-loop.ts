@@ -160,10 +160,10 @@ export class FetchLoop {
       source,
       arrival,
       isStale: () => source.generation !== generation,
-      putBack: () => {
+      putBack: (...arrivals) => {
         if (source.generation !== generation) return;
-        source.queue.unshift(arrival);
-        source.bytes += costOf(arrival);
+        source.queue.unshift(...arrivals);
+        for (const each of arrivals) source.bytes += costOf(each);
         this.#ready.add(source);
       },
     };

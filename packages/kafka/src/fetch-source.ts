@@ -56,8 +56,8 @@ export interface Taken {
   readonly source: TopicPartition;
   readonly arrival: Arrival;
   readonly isStale: () => boolean;
-  /** Puts it back in front of what is queued. */
-  readonly putBack: () => void;
+  /** Puts it, or parts of it, back in front of what is queued. */
+  readonly putBack: (...arrivals: readonly Arrival[]) => void;
 }
 
 /** What a queued chunk costs beside its bytes. */

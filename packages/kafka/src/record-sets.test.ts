@@ -4,7 +4,7 @@ import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import { describe, expect, it } from 'vitest';
 import { registerCodecs } from './codecs.ts';
-import { decodeRecordSet, extentOf } from './record-sets.ts';
+import { decodeRecordSet, extentOf, readableExtent } from './record-sets.ts';
 
 registerCodecs();
 
@@ -35,6 +35,9 @@ const STORED: readonly (readonly [string, Buffer])[] = [
   ['lz4', batch(compressFrameSync(RECORDS), { codec: 3 })],
   ['zstd', batch(zstdCompressSync(RECORDS), { codec: 4 })],
 ];
+
+/** With a record that is longer than its batch. */
+const damaged = (whole: Buffer): Buffer => Buffer.from(whole).fill(0x7e, 61, 62);
 
 describe('record sets', () => {
   it.each(STORED)('%s: whole ones are read, from any offset', async (_name, set) => {
@@ -68,6 +71,13 @@ describe('record sets', () => {
         }
       }
     }
+  });
+
+  it('are readable up to the first that is damaged', async () => {
+    const [first, second, third] = [batch(RECORDS), batch(RECORDS, { baseOffset: 7n }), batch(RECORDS, { baseOffset: 20n })];
+    expect(await readableExtent(Buffer.concat([first, second, third]))).toEqual({ bytes: first.length + second.length + third.length, nextOffset: 22n });
+    expect(await readableExtent(Buffer.concat([first, damaged(second), third]))).toEqual({ bytes: first.length, nextOffset: 2n });
+    expect(await readableExtent(Buffer.concat([damaged(first), second]))).toBeUndefined();
   });
 
   it('with a count, a length or an offset that cannot be are refused', async () => {

@@ -126,6 +126,20 @@ export async function decodeRecordSet<T extends { readonly offset: Offset }>(
   return all;
 }
 
+/** Where the leading batches end that can be decoded, in bytes and offsets; undefined if the first cannot. For a set that cannot. */
+export async function readableExtent(set: Buffer): Promise<{ readonly bytes: number; readonly nextOffset: bigint } | undefined> {
+  let extent: { readonly bytes: number; readonly nextOffset: bigint } | undefined;
+  for (const { bytes, baseOffset, lastOffset } of wholeBatches(set)) {
+    try {
+      await decodeRecordSet({ bytes, from: baseOffset, aborted: [] }, (offset) => ({ offset }));
+    } catch {
+      break;
+    }
+    extent = { bytes: bytes.byteOffset + bytes.length - set.byteOffset, nextOffset: lastOffset + 1n };
+  }
+  return extent;
+}
+
 /** The port promises offset order; a damaged batch must not break that in silence. */
 function checkOrder(records: readonly { readonly offset: Offset }[], { baseOffset, lastOffset }: Batch): void {
   let next: bigint = baseOffset;

@@ -6,8 +6,8 @@ import type { KafkaOptions } from './client.ts';
 import { reason } from './errors.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { undecodable } from './fetch-source.ts';
-import type { FetchLimits, Taken } from './fetch-source.ts';
-import { decodeRecordSet } from './record-sets.ts';
+import type { Arrival, FetchLimits, Taken } from './fetch-source.ts';
+import { decodeRecordSet, readableExtent } from './record-sets.ts';
 import { connectWire } from './wire.ts';
 
 /** How sources are reached, and how much is fetched ahead. */
@@ -56,9 +56,14 @@ class KafkaSourceReader implements SourceReader {
           events.push({ event: await this.#eventOf(taken), isStale: taken.isStale });
         } catch (error) {
           if (taken.isStale()) continue;
+          const parts = await splitReadable(taken.arrival);
+          if (parts !== undefined) {
+            taken.putBack(...parts);
+            continue;
+          }
           // What was decoded before goes out first; the failure comes with the next poll.
           if (events.length === 0) throw this.#halt(taken, error);
-          taken.putBack();
+          taken.putBack(taken.arrival);
           break;
         }
       }
@@ -87,6 +92,19 @@ class KafkaSourceReader implements SourceReader {
     if (error instanceof PlaitError) return error;
     return undecodable(source, arrival.kind === 'chunk' ? arrival.firstOffset : -1n, reason(error));
   }
+}
+
+/** A chunk that cannot be decoded as a whole: what can of it, and the rest. Undefined if that begins with its first batch. */
+async function splitReadable(arrival: Arrival): Promise<readonly [Arrival, Arrival] | undefined> {
+  if (arrival.kind !== 'chunk') return undefined;
+  const { bytes, aborted } = arrival;
+  const readable = await readableExtent(bytes);
+  if (readable === undefined || readable.bytes === bytes.length) return undefined;
+  const { nextOffset } = readable;
+  return [
+    { ...arrival, bytes: bytes.subarray(0, readable.bytes), nextOffset },
+    { kind: 'chunk', bytes: bytes.subarray(readable.bytes), firstOffset: nextOffset, nextOffset: arrival.nextOffset, aborted },
+  ];
 }
 
 /**
