@@ -102,6 +102,7 @@ export class SecuredKafka implements AsyncDisposable {
   /** Gives a user exactly these rights beside what it has, and waits until they are in force. */
   async grant(user: string, grants: readonly Grant[]): Promise<void> {
     const principal = `User:${user}`;
+    if (grants.length === 0) return;
     await this.admin.createAcls({
       acl: grants.map(({ operation, kind, name, isPrefix = false }) => ({
         resourceType: kind === 'topic' ? AclResourceTypes.TOPIC : AclResourceTypes.GROUP,
@@ -114,12 +115,24 @@ export class SecuredKafka implements AsyncDisposable {
       resourceType: AclResourceTypes.ANY, resourcePatternType: ResourcePatternTypes.ANY,
       principal, operation: AclOperationTypes.ANY, permissionType: AclPermissionTypes.ANY,
     };
-    const distinct = new Set(grants.map((each) => JSON.stringify(each))).size;
+    const wanted = grants.map(({ operation, name }) => `${OPERATIONS[operation]} ${name}`);
     for (;;) {
       const { resources } = await this.admin.describeAcls(filter);
-      if (resources.reduce((sum, { acls }) => sum + acls.length, 0) >= distinct) return;
+      const found = new Set(resources.flatMap(({ resourceName, acls }) => acls.map(({ operation }) => `${operation} ${resourceName}`)));
+      if (wanted.every((each) => found.has(each))) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+
+  /** Takes one right away, and waits until it is gone. */
+  async revoke(user: string, { operation, kind, name }: Grant): Promise<void> {
+    const filter = {
+      resourceType: kind === 'topic' ? AclResourceTypes.TOPIC : AclResourceTypes.GROUP, resourceName: name,
+      resourcePatternType: ResourcePatternTypes.LITERAL, principal: `User:${user}`, host: '*', operation: OPERATIONS[operation],
+      permissionType: AclPermissionTypes.ALLOW,
+    };
+    await this.admin.deleteAcls({ filters: [filter] });
+    while ((await this.admin.describeAcls(filter)).resources.length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
   async createTopic(topic: string, partitions: number): Promise<void> {

@@ -70,6 +70,17 @@ export class GroupCommits {
     this.#groupId = groupId;
   }
 
+  /**
+   * Throws `config` if the group is refused to us. Nothing else: what is wrong otherwise shows when the group is used. (kafkajs
+   * takes a refusal here for a coordinator that is not found, and asks for ever.)
+   */
+  async requireRight(): Promise<void> {
+    const doing = `coordinator of group ${this.#groupId}`;
+    await withDeadline(this.#found(), { ms: REQUEST_DEADLINE_MS, doing }).catch((error: unknown) => {
+      if (error instanceof Answered && error.kafkaCode === CODE.groupRefused) throw this.#failure(error, doing, 'unavailable');
+    });
+  }
+
   /** What the group committed for these partitions; nothing for those without a commit. Throws `unavailable`, `config`. */
   async fetch(partitions: readonly TopicPartition[]): Promise<readonly Committed[]> {
     const doing = `commits of group ${this.#groupId}`;

@@ -12,6 +12,7 @@ import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { deniedType, isRefused, KAFKA } from './errors.ts';
+import { GroupCommits } from './group-commits.ts';
 import { groupError } from './refusal.ts';
 import { connectWire } from './wire.ts';
 
@@ -83,6 +84,7 @@ class WorkerGroup implements Membership {
     if (this.#topics.length === 0 || this.#left) return;
     const start = ++this.#starts;
     const topics = await this.#existing();
+    await this.#requireGroup();
     // Meanwhile it may have been stopped, or started for other topics.
     if (start !== this.#starts) return;
     const consumer = this.#makeConsumer();
@@ -114,6 +116,11 @@ class WorkerGroup implements Membership {
     } finally {
       wire.close();
     }
+  }
+
+  async #requireGroup(): Promise<void> {
+    const group = new GroupCommits(this.#options);
+    await group.requireRight().finally(() => group.close());
   }
 
   /** Joins anew once a topic is back that was gone: it must not keep the others from being shared meanwhile. */

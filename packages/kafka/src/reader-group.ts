@@ -123,6 +123,8 @@ class Member implements ReaderGroup {
     if (this.#left) return;
     const { groupId, topics } = this.#options;
     const doing = `join group ${groupId}`;
+    await this.#commits.requireRight();
+    if (this.#left) return;
     const consumer = this.#makeConsumer();
     this.#consumer = consumer;
     try {
