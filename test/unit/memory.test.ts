@@ -192,6 +192,19 @@ describe('rolled back', () => {
     expect(await refusal(bench, bench.follower({ copy: bench.copy }))).toMatchObject({ details: { common: '21' } });
   });
 
+  test('is named with its last common point also by a role that has folded everything at once', async () => {
+    const history = grown(30);
+    const bench = new Bench(history);
+    const follower = bench.follower();
+    await follower.poll(0);
+    const blocks = history.messages.filter(({ value }) => new TextDecoder().decode(value).startsWith('plait.block/'));
+    const [last, left] = [blocks.at(-1) as LogMessage, blocks.at(-5) as LogMessage];
+    bench.messages = history.messages.filter(({ position }) => position <= left.position);
+    bench.incarnation += 1;
+    expect(await refusal(bench, follower)).toMatchObject({ details: { common: String(left.position) } });
+    expect(last.position).toBeGreaterThan(left.position);
+  });
+
   test.each([
     { name: 'another header at the height', change: { header: other } },
     { name: 'another tree at the size of the checkpoint', change: { checkpoint: { size: 7n, root: other } } },

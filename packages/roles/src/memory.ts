@@ -12,7 +12,7 @@
  *     rolled back: every later call throws; nothing is saved any more
  */
 import {
-  hashToText, isPlaitError, PlaitError, rangeRoot,
+  hashToText, isPlaitError, logPosition, PlaitError, rangeRoot,
   type Hash, type Height, type LedgerState, type LogPosition, type Outcome, type VerifySignature,
 } from '@plait/core';
 import type { Observe } from './events.ts';
@@ -35,6 +35,9 @@ export interface PastOptions {
   /** See core's FoldOptions. */
   readonly verify?: VerifySignature;
 }
+
+/** Marks of accepted genesis, configurations, claims and blocks, and of what was saved; so many before they are thinned. */
+const MARKS_IN_MEMORY_MAX = 256;
 
 type Newest = LogMessage & { readonly state: LedgerState | undefined };
 
@@ -142,6 +145,7 @@ export class Past {
       this.#stateHeader = { height: outcome.header.height, header: outcome.hash };
     }
     this.#compare(outcome, state);
+    if (state.tip === message.position) this.#mark(message);
     if (outcome.kind === 'checkpoint' && outcome.verdict === 'consistent' && outcome.checkpoint.size >= (this.#checkpoint?.size ?? 0n)) {
       this.#checkpoint = { size: outcome.checkpoint.size, root: outcome.checkpoint.root };
     }
@@ -150,6 +154,13 @@ export class Past {
       this.#doubtNotBeforeMs = clock.nowMs() + MEMORY_SAVE_MS;
       this.#inDoubt = true;
     }
+  }
+
+  /** Marks a message, if it lies behind all that is marked. */
+  #mark(message: LogMessage): void {
+    if (this.#held !== undefined || message.position <= (this.#marks[0]?.position ?? -1n)) return;
+    const marks = [markOf(message), ...this.#marks];
+    this.#marks = marks.length > MARKS_IN_MEMORY_MAX ? thinMarks(marks, logPosition(message.position + 1n)) : marks;
   }
 
   #compare(outcome: Outcome, state: LedgerState): void {
@@ -240,7 +251,6 @@ export class Past {
     if (remembered === undefined || remembered.position <= this.#savedPosition) return;
     await memory?.save(remembered);
     this.#savedPosition = remembered.position;
-    this.#marks = [{ position: remembered.position, message: remembered.message }, ...remembered.marks];
     if (upTo === undefined) return;
     // A crash here leaves files that are not needed: the next process removes them.
     await copy?.forgetUpTo(upTo);
@@ -254,6 +264,7 @@ export class Past {
     const { origin, ledgerId, height } = newest.state;
     if (height > 0n && this.#header?.height !== height) return undefined;
     const mark = markOf(newest);
+    this.#mark(newest);
     return {
       ...mark, origin, ledgerId, height, header: this.#header?.hash, marks: thinMarks(this.#marks, mark.position),
       ...(this.#checkpoint === undefined ? {} : { checkpoint: this.#checkpoint }),
