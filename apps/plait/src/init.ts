@@ -176,6 +176,7 @@ function summary(folder: string, { file, ledgerId, roles }: { file: LedgerFile; 
     'Next, in a shell each:',
     `  ${programName()} worker`,
     `  ${programName()} coordinator`,
+    `  ${programName()} publisher`,
     `  ${programName()} read --follow`,
   ];
 }
