@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from 'commander';
 import { height, invalid, messageHash, seq } from '@plait/core';
 import { formatProgress, parseProgress } from '../../packages/ledger/src/progress.ts';
-import { startPointArgument } from '../../apps/plait/src/start-point.ts';
+import { startPointArgument } from '../../apps/plait/src/reading/start-point.ts';
 import { describeParser } from './hostile.ts';
 
 const progress = formatProgress({ ledgerId: messageHash('ledger'), nextSeq: seq(12n), height: height(3n), header: messageHash('header') });

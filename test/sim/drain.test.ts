@@ -39,27 +39,26 @@ async function drained(seed: number, options: { readonly faults?: Partial<FaultR
   const payload = encodePayload({ key: null, value: new Uint8Array(8), headers: [] });
   for (let i = 0; i < RECORDS; i += 1) source.produce(ORDERS.topic, ORDERS.partition, payload);
 
-  let handed = 0n;
+  const read = { upTo: 0n };
   let complete: boolean | undefined;
   const self = scheduler.spawn('worker', async (process) => {
     const reader = source.reader(process);
     const poll = reader.poll.bind(reader);
     reader.poll = async (wait) => {
       const events = await poll(wait);
-      for (const event of events) if (event.kind === 'records') handed = event.nextOffset;
+      for (const event of events) if (event.kind === 'records') read.upTo = event.nextOffset;
       return events;
     };
     const worker = new Worker({
       origin: ORIGIN, ledgerKey: KEYS.ledger.verifier, key: KEYS.worker, log: log.reader(process, logPosition(0n)), appender: log.appender(process),
       source: reader, membership: group.member(process), clock: new VirtualClock(scheduler, process), times: { drainMs: 20_000 },
     });
-    const isBusy = (): boolean => handed < HANDED_MIN;
-    while (isBusy()) await worker.step().catch(ignoreOutage);
+    while (read.upTo < HANDED_MIN) await worker.step().catch(ignoreOutage);
     complete = await worker.drain();
   });
   await scheduler.run({ until: () => complete !== undefined, eventsMax: 20_000 });
   expect(self.state).not.toBe('crashed');
-  return { complete: complete === true, handed, reported: reportedIn(log) };
+  return { complete: complete === true, handed: read.upTo, reported: reportedIn(log) };
 }
 
 function ignoreOutage(error: unknown): void {

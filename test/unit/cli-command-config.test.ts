@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isPlaitError } from '@plait/core';
-import { parseJaas } from '../../apps/plait/src/command-config-jaas.ts';
-import { parseProperties, readCommandConfig, type CommandConfig } from '../../apps/plait/src/command-config.ts';
-import { redisPlace } from '../../apps/plait/src/config-redis.ts';
+import { parseJaas } from '../../apps/plait/src/settings/command-config-jaas.ts';
+import { parseProperties, readCommandConfig, type CommandConfig } from '../../apps/plait/src/settings/command-config.ts';
+import { redisPlace } from '../../apps/plait/src/settings/config-redis.ts';
 import { fc } from '../properties/fast-check.ts';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';

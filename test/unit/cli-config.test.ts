@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isPlaitError } from '@plait/core';
-import { configure } from '../../apps/plait/src/config-apply.ts';
-import { parseConfigFile } from '../../apps/plait/src/config-file.ts';
-import { schemaOf } from '../../apps/plait/src/config-keys.ts';
-import { hasPassword, withoutCredentials } from '../../apps/plait/src/config-secrets.ts';
-import { didYouMean } from '../../apps/plait/src/config-suggest.ts';
+import { configure } from '../../apps/plait/src/settings/config-apply.ts';
+import { parseConfigFile } from '../../apps/plait/src/settings/config-file.ts';
+import { schemaOf } from '../../apps/plait/src/settings/config-keys.ts';
+import { hasPassword, withoutCredentials } from '../../apps/plait/src/settings/config-secrets.ts';
+import { didYouMean } from '../../apps/plait/src/settings/config-suggest.ts';
 import { bootstrapOption, countArgument, ledgerOption, redisOption } from '../../apps/plait/src/options.ts';
 import { fc } from '../properties/fast-check.ts';
 

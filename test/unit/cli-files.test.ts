@@ -6,7 +6,7 @@ import { makeSignerKey, PlaitError, type ErrorCode } from '@plait/core';
 import { formatLedgerFile, parseLedgerFile, readLedgerFile } from '@plait/ledger';
 import { LauncherError } from '@plait/launcher';
 import { EXIT, exitCodeOf, explain, Told } from '../../apps/plait/src/exit.ts';
-import { makePlan } from '../../apps/plait/src/init.ts';
+import { makePlan } from '../../apps/plait/src/governing/init.ts';
 import { ensureKeys, keyPath, KEY_ROLES, loadKey, loadLedger, writeNew } from '../../apps/plait/src/keys.ts';
 
 let folder: string;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodePayload, generation, height, index, logPosition, offset, seq, type BlockHeader, type Hash, type RecordSegment } from '@plait/core';
 import { entriesOf, type LedgerStatus, type VerifiedSegment } from '@plait/ledger';
 import { entryJson, entryLine, escapeText, showBytes, showTime } from '../../apps/plait/src/output.ts';
-import { ageText, statusJson, statusText } from '../../apps/plait/src/status-text.ts';
+import { ageText, statusJson, statusText } from '../../apps/plait/src/reading/status-text.ts';
 import { fc } from '../properties/fast-check.ts';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -31,5 +31,5 @@ describe.each(alarms)('alarm %s', (alarm) => {
 test('no entry is of an alarm that nobody raises', () => {
   const section = operating.split('\n## Alarms\n')[1] ?? '';
   const entries = [...section.matchAll(/\n### `([a-z-]+)`/g)].map(([, name]) => name);
-  expect(entries.toSorted()).toEqual(alarms.toSorted());
+  expect(new Set(entries)).toEqual(new Set(alarms));
 });

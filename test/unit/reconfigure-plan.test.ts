@@ -1,9 +1,9 @@
 /** The next configuration as a function of the one in force, the log and the wishes. */
 import { generation, index, isPlaitError, makeSignerKey, offset, type Segment } from '@plait/core';
 import { expect, test } from 'vitest';
-import { changesOf, changeText } from '../../apps/plait/src/configuration-changes.ts';
-import { INDEX_MAX, planConfiguration } from '../../apps/plait/src/reconfigure-plan.ts';
-import { parseRestart, parseVoidWish, type Wishes } from '../../apps/plait/src/reconfigure-wishes.ts';
+import { changesOf, changeText } from '../../apps/plait/src/governing/configuration-changes.ts';
+import { INDEX_MAX, planConfiguration } from '../../apps/plait/src/governing/reconfigure-plan.ts';
+import { parseRestart, parseVoidWish, type Wishes } from '../../apps/plait/src/governing/reconfigure-wishes.ts';
 import { bob, keyOf, Log, worker1 } from '../vectors/histories/builder.ts';
 
 const NOTHING: Wishes = {

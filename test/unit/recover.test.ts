@@ -6,8 +6,8 @@ import { hashToText, height, logPosition, makeSignerKey, sha256, type Hash } fro
 import { openCopy, readCopies, type CopyFile } from '@plait/disk';
 import { markOf, type LogMessage, type LogReader, type OpenLog } from '@plait/roles';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FILLER, RecoveredLog, type DamagedTopic } from '../../apps/plait/src/recover-log.ts';
-import { chooseCopies, pinsOf, type Witness } from '../../apps/plait/src/recover-sources.ts';
+import { FILLER, RecoveredLog, type DamagedTopic } from '../../apps/plait/src/recovery/recover-log.ts';
+import { chooseCopies, pinsOf, type Witness } from '../../apps/plait/src/recovery/recover-sources.ts';
 
 const owner = { origin: 'example.com/orders', ledgerKey: makeSignerKey('example.com/orders/ledger', new Uint8Array(32).fill(7)).verifier };
 const hash = (text: string): Hash => hashToText(sha256(new TextEncoder().encode(text)));

@@ -7,7 +7,7 @@ import { createKafka, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { openLedger } from '@plait/ledger';
 import { launch, type Services } from '@plait/launcher';
 import { exists, ledgerFilePath, loadLedger } from './keys.ts';
-import { initLedger, makePlan } from './init.ts';
+import { initLedger, makePlan } from './governing/init.ts';
 import { makeLog, type Log } from './log.ts';
 import { countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
 import { printLine, programName } from './output.ts';

@@ -1,21 +1,21 @@
 /** The one program. */
 import { Command, CommanderError } from 'commander';
-import { configCommand } from './config.ts';
-import { configure } from './config-apply.ts';
-import { coordinatorCommand } from './coordinator.ts';
-import { demoCommand } from './demo.ts';
-import { demoReaderCommand } from './demo-reader.ts';
+import { configCommand } from './settings/config.ts';
+import { configure } from './settings/config-apply.ts';
+import { coordinatorCommand } from './running/coordinator.ts';
+import { demoCommand } from './demo/demo.ts';
+import { demoReaderCommand } from './demo/demo-reader.ts';
 import { devCommand } from './dev.ts';
 import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
-import { historyCommand } from './history.ts';
-import { initCommand } from './init.ts';
-import { keysCommand } from './keys-command.ts';
-import { publisherCommand } from './publisher.ts';
-import { readCommand } from './read.ts';
-import { reconfigureCommand } from './reconfigure.ts';
-import { recoverCommand } from './recover.ts';
-import { statusCommand } from './status.ts';
-import { workerCommand } from './worker.ts';
+import { historyCommand } from './governing/history.ts';
+import { initCommand } from './governing/init.ts';
+import { keysCommand } from './governing/keys-command.ts';
+import { publisherCommand } from './running/publisher.ts';
+import { readCommand } from './reading/read.ts';
+import { reconfigureCommand } from './governing/reconfigure.ts';
+import { recoverCommand } from './recovery/recover.ts';
+import { statusCommand } from './reading/status.ts';
+import { workerCommand } from './running/worker.ts';
 
 const VERSION = '0.1.0';
 

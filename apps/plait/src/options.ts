@@ -2,8 +2,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { isPlaitError, parseCount, parseUint63, PlaitError } from '@plait/core';
 import type { KafkaOptions } from '@plait/kafka';
-import { readCommandConfig } from './command-config.ts';
-import { SharedOption } from './config-keys.ts';
+import { readCommandConfig } from './settings/command-config.ts';
+import { SharedOption } from './settings/config-keys.ts';
 import { kafkaLog, LOG_LEVELS, type Log, type LogLevel } from './log.ts';
 
 /** What commander gives for the options below. */

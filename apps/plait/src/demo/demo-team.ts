@@ -1,6 +1,6 @@
 /** The demo's processes: two workers and two coordinators, and who of them leads. */
 import { join } from 'node:path';
-import { spawnRole, type RoleProcess } from './roles.ts';
+import { spawnRole, type RoleProcess } from '../roles.ts';
 
 export class DemoTeam implements AsyncDisposable {
   readonly #workers: RoleProcess[] = [];

@@ -5,10 +5,10 @@ import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { requireGenesis, systemClock, type LedgerFile } from '@plait/ledger';
 import { coldStart, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
-import { Told, explain } from './exit.ts';
-import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from './keys.ts';
-import { makeLog, observer, type Log } from './log.ts';
-import { kafkaOptions, type CommonOptions } from './options.ts';
+import { Told, explain } from '../exit.ts';
+import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from '../keys.ts';
+import { makeLog, observer, type Log } from '../log.ts';
+import { kafkaOptions, type CommonOptions } from '../options.ts';
 
 /** Randomness for the roles. */
 export const systemRandom: Random = {

@@ -3,10 +3,10 @@ import { Command } from 'commander';
 import { systemClock } from '@plait/ledger';
 import { openLease, type RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
-import { redisPlace, type RedisCommandOptions } from './config-redis.ts';
-import { observer } from './log.ts';
-import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, minConfigurationOption, stateOption, redisOption } from './options.ts';
-import { stopSignal } from './stopping.ts';
+import { redisPlace, type RedisCommandOptions } from '../settings/config-redis.ts';
+import { observer } from '../log.ts';
+import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, minConfigurationOption, stateOption, redisOption } from '../options.ts';
+import { stopSignal } from '../stopping.ts';
 import { configurationWatch, daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 const EXAMPLES = `

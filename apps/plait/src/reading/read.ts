@@ -3,14 +3,14 @@ import { Command, Option } from 'commander';
 import { isPlaitError } from '@plait/core';
 import { openCopy } from '@plait/disk';
 import { entriesOf, openLedger, openStateFile, type Ledger, type LedgerEntry, type LedgerFile, type LedgerSegment, type LogCopy, type Memory, type ReadNotice, type ReadOptions, type StartPoint } from '@plait/ledger';
-import { EXIT } from './exit.ts';
-import { loadLedger, stateFilePath } from './keys.ts';
-import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, commandConfigOption, copyOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, stateOption, type CommonOptions } from './options.ts';
-import { entryJson, entryLine, OutputClosed, print } from './output.ts';
+import { EXIT } from '../exit.ts';
+import { loadLedger, stateFilePath } from '../keys.ts';
+import { makeLog, type Log } from '../log.ts';
+import { bootstrapOption, commandConfigOption, copyOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, stateOption, type CommonOptions } from '../options.ts';
+import { entryJson, entryLine, OutputClosed, print } from '../output.ts';
 import { startPointArgument } from './start-point.ts';
-import { stopSignal } from './stopping.ts';
-import { pinnedOf } from './wiring.ts';
+import { stopSignal } from '../stopping.ts';
+import { pinnedOf } from '../running/wiring.ts';
 
 const HELP = `
 Every record is hashed again and compared with what was signed before it is printed. Text shows seq, topic/partition@offset,

@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { systemClock } from '@plait/ledger';
 import { Publisher } from '@plait/roles';
-import { observer } from './log.ts';
-import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from './options.ts';
-import { stopSignal } from './stopping.ts';
+import { observer } from '../log.ts';
+import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from '../options.ts';
+import { stopSignal } from '../stopping.ts';
 import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 /** It signs once a second: how long a block may rest unread. */

@@ -5,8 +5,8 @@ import { PlaitError } from '@plait/core';
 import { readConfigFile, type ConfigFile } from './config-file.ts';
 import { commandsOf, configurable, keyOf, nameVariables, schemaOf, SharedOption, variableValueOf } from './config-keys.ts';
 import { hasPassword } from './config-secrets.ts';
-import { commandConfigOption, redisTlsOptions } from './options.ts';
-import { WITH_PARENT_VARIABLE } from './stopping.ts';
+import { commandConfigOption, redisTlsOptions } from '../options.ts';
+import { WITH_PARENT_VARIABLE } from '../stopping.ts';
 
 /** Taken if it is there and no other file is named. */
 export const CONFIG_FILE_DEFAULT = 'plait.yaml';

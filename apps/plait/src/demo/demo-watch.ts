@@ -3,7 +3,7 @@ import { logPosition } from '@plait/core';
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
 import { systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower, runLoop, type Folded, type FollowerOptions } from '@plait/roles';
-import { pinnedOf } from './wiring.ts';
+import { pinnedOf } from '../running/wiring.ts';
 
 const POLL_MS = 100;
 

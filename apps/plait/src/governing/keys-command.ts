@@ -4,9 +4,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { makeSignerKey, parseOrigin } from '@plait/core';
-import { KEY_ROLES, keyName, keyPath, loadKey, loadLedger, writeKey, type KeyRole } from './keys.ts';
-import { ledgerOption, optionValue } from './options.ts';
-import { printLine } from './output.ts';
+import { KEY_ROLES, keyName, keyPath, loadKey, loadLedger, writeKey, type KeyRole } from '../keys.ts';
+import { ledgerOption, optionValue } from '../options.ts';
+import { printLine } from '../output.ts';
 import { SIGNED_SUFFIX, signFile } from './signing.ts';
 
 const EXAMPLES = `

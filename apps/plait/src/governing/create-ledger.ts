@@ -11,11 +11,12 @@ import {
 import {
   checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, openLogReader, topicOffsets, type KafkaOptions,
 } from '@plait/kafka';
-import { formatLedgerFile, systemClock, type LedgerFile } from '@plait/ledger';
+import { formatLedgerFile, type LedgerFile } from '@plait/ledger';
 import { Follower } from '@plait/roles';
-import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, writeNew } from './keys.ts';
-import type { Log } from './log.ts';
-import { formatPredecessor, requireFresh, type Succession } from './succession.ts';
+import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, writeNew } from '../keys.ts';
+import type { Log } from '../log.ts';
+import { formatPredecessor, requireFresh, type Succession } from '../recovery/succession.ts';
+import { settled } from '../settled.ts';
 
 /** What a ledger shall be. */
 export interface LedgerPlan {
@@ -66,8 +67,6 @@ export interface SignedGenesis extends Pick<LedgerPlan, 'log' | 'replication'> {
 }
 
 const LEDGER_FILE_MODE = 0o644;
-const SETTLE_MS = 10_000;
-const REST_MS = 200;
 const POLL_WAIT_MS = 100;
 
 /**
@@ -214,18 +213,4 @@ async function startsOf(plan: LedgerPlan, kafka: KafkaOptions): Promise<readonly
   if (starts.length <= plan.entriesMax) return starts;
   throw new PlaitError('config', `${starts.length} partitions would start above offset 0, and a genesis holds ${plan.entriesMax} of them: ` +
     'order fewer topics in one ledger');
-}
-
-/** `attempt`, again while it throws `unavailable` or `unknown`, for a few seconds: a new topic takes a moment to settle. */
-export async function settled<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadlineMs = systemClock.nowMs() + SETTLE_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const again = isPlaitError(error, 'unavailable') || isPlaitError(error, 'unknown');
-      if (!again || systemClock.nowMs() >= deadlineMs) throw error;
-      await systemClock.sleep(REST_MS);
-    }
-  }
 }

@@ -8,11 +8,11 @@ import { checkSourceTopics, openLogAppender, topicOffsets, type KafkaOptions, ty
 import type { LedgerFile } from '@plait/ledger';
 import type { Folded } from '@plait/roles';
 import { changesOf, changeText } from './configuration-changes.ts';
-import { keyPath, loadLedger } from './keys.ts';
+import { keyPath, loadLedger } from '../keys.ts';
 import { appendAndReadBack, foldLog, type FoldedLog } from './log-fold.ts';
-import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
-import { printLine } from './output.ts';
+import { makeLog, type Log } from '../log.ts';
+import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
+import { printLine } from '../output.ts';
 import { planConfiguration } from './reconfigure-plan.ts';
 import { parseRestart, parseVoidWish, readVerifierKey, type SigningRole, type Wishes } from './reconfigure-wishes.ts';
 import { readSigned, SIGNED_SUFFIX, signWithFile, writeForSigning } from './signing.ts';

@@ -5,15 +5,15 @@ import { equalBytes, MESSAGE_BYTES_MAX, parseTopic, PlaitError, type LogPosition
 import { replaceFile } from '@plait/disk';
 import { checkLogTopic, createLogTopic, topicOffsets, writeLog, type KafkaOptions } from '@plait/kafka';
 import { formatLedgerFile } from '@plait/ledger';
-import { settled } from './create-ledger.ts';
-import { copyFolderPath, exists, ledgerFilePath, loadLedger, stateFilePath } from './keys.ts';
-import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
-import { printLine } from './output.ts';
+import { copyFolderPath, exists, ledgerFilePath, loadLedger, stateFilePath } from '../keys.ts';
+import { makeLog, type Log } from '../log.ts';
+import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
+import { printLine } from '../output.ts';
 import { gather, opener, PUT_ASIDE } from './recover-gather.ts';
 import { verifyRecovered, type RecoveredLog } from './recover-log.ts';
 import { topicMessages } from './recover-sources.ts';
-import { pinnedOf } from './wiring.ts';
+import { pinnedOf } from '../running/wiring.ts';
+import { settled } from '../settled.ts';
 
 const EXAMPLES = `
 Stop all roles first. Nothing is written into a damaged topic: --to names a new one, in which every message gets its old

@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { openLedger, type LedgerRecord } from '@plait/ledger';
 import { preciseNowMs, SENT_HEADER } from './demo-orders.ts';
-import { loadLedger } from './keys.ts';
-import { makeLog } from './log.ts';
-import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from './options.ts';
-import { entryLine, printLine } from './output.ts';
-import { programArguments } from './roles.ts';
-import { stopSignal, WITH_PARENT_VARIABLE } from './stopping.ts';
+import { loadLedger } from '../keys.ts';
+import { makeLog } from '../log.ts';
+import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from '../options.ts';
+import { entryLine, printLine } from '../output.ts';
+import { programArguments } from '../roles.ts';
+import { stopSignal, WITH_PARENT_VARIABLE } from '../stopping.ts';
 
 export const DEMO_READER = 'demo-reader';
 

@@ -3,14 +3,14 @@ import { Command, Option } from 'commander';
 import { ENTRIES_MAX, parseGenesis, parseOrigin, parseTopic, PARTITIONS_MAX, PENDING_MAX, PlaitError, RULES_VERSION } from '@plait/core';
 import type { KafkaOptions } from '@plait/kafka';
 import type { LedgerFile } from '@plait/ledger';
-import { exists, keyPath, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, type KeyRole } from './keys.ts';
+import { exists, keyPath, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, type KeyRole } from '../keys.ts';
 import { createLedger, createSignedLedger, genesisText, type LedgerPlan, type SignedGenesis } from './create-ledger.ts';
-import { makeLog, type Log } from './log.ts';
-import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
-import { printLine, programName } from './output.ts';
+import { makeLog, type Log } from '../log.ts';
+import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
+import { printLine, programName } from '../output.ts';
 import { readVerifierKey } from './reconfigure-wishes.ts';
 import { readSigned, SIGNED_SUFFIX, writeForSigning } from './signing.ts';
-import { successionOf, type Succession } from './succession.ts';
+import { successionOf, type Succession } from '../recovery/succession.ts';
 
 const EXAMPLES = `
 The topics stay as they are. The log is one topic beside them, of one partition, that must be empty or not there yet.

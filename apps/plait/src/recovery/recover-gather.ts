@@ -6,11 +6,11 @@ import { openStateFile, readCopies, type CopyFile } from '@plait/disk';
 import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import type { LedgerFile } from '@plait/ledger';
 import type { OpenLog } from '@plait/roles';
-import { copyFolderPath } from './keys.ts';
-import type { Log } from './log.ts';
+import { copyFolderPath } from '../keys.ts';
+import type { Log } from '../log.ts';
 import { RecoveredLog, type DamagedTopic } from './recover-log.ts';
 import { chooseCopies, pinsOf, type Witness } from './recover-sources.ts';
-import { pinnedOf } from './wiring.ts';
+import { pinnedOf } from '../running/wiring.ts';
 
 /** What was put aside has this in its name. */
 export const PUT_ASIDE = '.forgotten-';

@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { joinWorkerGroup, openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
 import { Worker } from '@plait/roles';
-import { observer } from './log.ts';
-import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from './options.ts';
-import { stopSignal } from './stopping.ts';
+import { observer } from '../log.ts';
+import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from '../options.ts';
+import { stopSignal } from '../stopping.ts';
 import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 /** A worker only looks whether its reports were taken: there is no hurry, and a request a message would cost more than hashing. */

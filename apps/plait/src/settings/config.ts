@@ -6,9 +6,9 @@ import { commandsOf, configurable, keyOf, SharedOption } from './config-keys.ts'
 import { didYouMean } from './config-suggest.ts';
 import { HIDDEN, isSecretProperty, withoutCredentials } from './config-secrets.ts';
 import type { ConfigFile } from './config-file.ts';
-import { bootstrapOption, ledgerOption, logLevelOption, redisOption } from './options.ts';
-import { escapeText, printLine } from './output.ts';
-import { WITH_PARENT_VARIABLE } from './stopping.ts';
+import { bootstrapOption, ledgerOption, logLevelOption, redisOption } from '../options.ts';
+import { escapeText, printLine } from '../output.ts';
+import { WITH_PARENT_VARIABLE } from '../stopping.ts';
 
 const EXAMPLES = `
 A flag wins over a variable, a variable over the file, the file over the default. In the file ./plait.yaml (or --config FILE):

@@ -1,5 +1,5 @@
 /** One line of progress, rewritten in place on a terminal and printed once a second elsewhere; some records between. */
-import { printLine } from './output.ts';
+import { printLine } from '../output.ts';
 
 export interface Progress {
   readonly produced: number;

@@ -5,10 +5,10 @@ import {
 } from '@plait/core';
 import { topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { Follower } from '@plait/roles';
-import { loadLedger } from './keys.ts';
-import type { Log } from './log.ts';
+import { loadLedger } from '../keys.ts';
+import type { Log } from '../log.ts';
 import { gather } from './recover-gather.ts';
-import { pinnedOf } from './wiring.ts';
+import { pinnedOf } from '../running/wiring.ts';
 
 /** The ledger that another one goes on from, up to the last common point. */
 export interface Predecessor {

@@ -1,12 +1,12 @@
 /** `plait status`: how the ledger stands. */
 import { Command, Option } from 'commander';
 import { openLedger, openStateFile, systemClock } from '@plait/ledger';
-import { loadLedger } from './keys.ts';
-import { makeLog } from './log.ts';
-import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, stateOption, type CommonOptions } from './options.ts';
-import { OutputClosed, print } from './output.ts';
+import { loadLedger } from '../keys.ts';
+import { makeLog } from '../log.ts';
+import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, stateOption, type CommonOptions } from '../options.ts';
+import { OutputClosed, print } from '../output.ts';
 import { statusJson, statusText } from './status-text.ts';
-import { stopSignal } from './stopping.ts';
+import { stopSignal } from '../stopping.ts';
 
 const EXAMPLES = `
 Offsets: "end" is where the partition ends, "reported" and "sequenced" below which it is reported and numbered. "lag" is

@@ -4,7 +4,7 @@ import {
   generation, index, invalid, offset, parseCount, parseSignerKey, parseTopic, parseUint63, parseVerifierKey, PlaitError,
   type Generation, type Index, type Offset, type TopicPartition, type VerifierKey,
 } from '@plait/core';
-import { optionValue } from './options.ts';
+import { optionValue } from '../options.ts';
 
 /** Roles whose keys a configuration lists. */
 export const SIGNING_ROLES = ['worker', 'coordinator', 'checkpoint'] as const;

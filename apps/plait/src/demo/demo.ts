@@ -12,12 +12,12 @@ import { startReader } from './demo-reader.ts';
 import { count, Screen } from './demo-screen.ts';
 import { DemoTeam } from './demo-team.ts';
 import { LogWatch } from './demo-watch.ts';
-import { EXIT } from './exit.ts';
-import { initLedger, makePlan } from './init.ts';
-import { makeLog } from './log.ts';
-import { countArgument, kafkaOptions, logLevelOption, type CommonOptions } from './options.ts';
-import { printLine, programName } from './output.ts';
-import { stopSignal } from './stopping.ts';
+import { EXIT } from '../exit.ts';
+import { initLedger, makePlan } from '../governing/init.ts';
+import { makeLog } from '../log.ts';
+import { countArgument, kafkaOptions, logLevelOption, type CommonOptions } from '../options.ts';
+import { printLine, programName } from '../output.ts';
+import { stopSignal } from '../stopping.ts';
 
 const EXAMPLES = `
 Kafka and Redis come from PLAIT_BOOTSTRAP_SERVERS and PLAIT_REDIS_URL if set, else from Docker, else as processes (Java 17

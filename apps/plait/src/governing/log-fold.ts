@@ -3,7 +3,7 @@ import { isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
 import type { LedgerFile } from '@plait/ledger';
 import { Follower, type Folded, type LogAppender } from '@plait/roles';
-import { pinnedOf } from './wiring.ts';
+import { pinnedOf } from '../running/wiring.ts';
 
 const POLL_WAIT_MS = 100;
 const READ_BACK_MS_MAX = 30_000;

@@ -3,11 +3,11 @@ import { Command, Option } from 'commander';
 import type { ConfigurationBody, Outcome } from '@plait/core';
 import type { Folded } from '@plait/roles';
 import { changesOf, changeText, type Change } from './configuration-changes.ts';
-import { loadLedger } from './keys.ts';
+import { loadLedger } from '../keys.ts';
 import { foldLog } from './log-fold.ts';
-import { makeLog } from './log.ts';
-import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from './options.ts';
-import { OutputClosed, print } from './output.ts';
+import { makeLog } from '../log.ts';
+import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from '../options.ts';
+import { OutputClosed, print } from '../output.ts';
 
 const EXAMPLES = `
 Shows what counted: the genesis, every configuration with what it changed, every claim. The position is the message's
