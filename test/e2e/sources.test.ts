@@ -187,6 +187,7 @@ describe('a topic that is not what it was', () => {
     await numbered(ledger, 0, 10n, other);
 
     await raw.deleteTopic(ledger.topic);
+    await ledger.until('status says that the topic is gone', async () => (await ledger.status()).missingSources[0] === ledger.topic);
     await createTopic(services.bootstrapServers, ledger.topic, { partitions: 2, settings: FOREVER });
     await put(ledger.topic, [0, 1], records);
     for (const partition of [0, 1]) await alarmed(ledger, worker, { name: 'source-regressed', partition });

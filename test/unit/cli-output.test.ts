@@ -124,12 +124,14 @@ test('status as text and as JSON', () => {
       topic: 'orders', partition: 0, generation: generation(0n), logStart: offset(0n), end: offset(2n ** 60n), reported: offset(12n),
       sequenced: offset(12n), lag: 2n ** 60n - 12n, pending: 0, worker: undefined,
     }],
+    missingSources: ['payments'],
     ignored: { 'block/other-claim': 3 },
   };
   const lines = statusText(status).split('\n');
   expect(lines).toContain('leader      nobody (epoch 2)');
   expect(lines).toContain('last block  0, 90.0 s ago');
   expect(lines).toContain('ignored     block/other-claim 3');
+  expect(lines).toContain('no topic    payments is a source and does not exist');
   expect(lines.find((line) => line.startsWith('orders/0'))?.split(/ +/)).toEqual(['orders/0', '0', '1152921504606846976', '12', '12', '1152921504606846964', '0', '-']);
   expect(JSON.parse(statusJson(status))).toMatchObject({ nextSeq: '12', partitions: [{ end: '1152921504606846976' }], ignored: { 'block/other-claim': 3 } });
   expect([0, 119_900, 120_000, 7_200_000, 172_800_000].map(ageText)).toEqual(['0.0 s', '119.9 s', '2 min', '2 h', '2 days']);

@@ -68,7 +68,7 @@ async function describe(kafka: KafkaOptions, topics: readonly string[], operatio
       throw readError(error, `topics ${topics.join(', ')}`);
     });
     for (const { topic, errorCode } of found) {
-      if (errorCode === KAFKA.unknownTopicOrPartition) throw new PlaitError('config', `topic ${topic} does not exist; create it first`);
+      if (errorCode === KAFKA.unknownTopicOrPartition) throw new PlaitError('config', `topic ${topic} does not exist; create it first`, { details: { topic, exists: false } });
       if (isRefusal(errorCode)) throw wire.refused('Describe', topic, errorCode);
       if (errorCode !== 0) throw new PlaitError('unavailable', `topic ${topic}: Kafka's error ${errorCode}`);
     }
@@ -235,8 +235,8 @@ export interface PartitionOffsets {
 }
 
 /**
- * Asks for every partition of a topic, in order of their numbers. Throws `config` if there is no such topic or we may not
- * describe, with `toRead` read it; `unavailable`.
+ * Asks for every partition of a topic, in order of their numbers. Throws `config` if there is no such topic (with
+ * `exists: false` in its details) or we may not describe, with `toRead` read it; `unavailable`.
  */
 export async function topicOffsets(
   options: { readonly kafka: KafkaOptions; readonly topic: string; readonly toRead?: boolean },

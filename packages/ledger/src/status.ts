@@ -1,6 +1,6 @@
 /** How a ledger stands: the fold of its log, and where the source partitions end. */
 import {
-  chainOf, invariant, partitionName, sequencedEnd, type BlockHeader, type Epoch, type Generation, type Hash, type Height, type LedgerState,
+  chainOf, invariant, isPlaitError, partitionName, sequencedEnd, type BlockHeader, type Epoch, type Generation, type Hash, type Height, type LedgerState,
   type LogPosition, type Offset, type Outcome, type Seq,
 } from '@plait/core';
 import { topicOffsets, type KafkaOptions, type PartitionOffsets } from '@plait/kafka';
@@ -56,6 +56,8 @@ export interface LedgerStatus {
   readonly lastBlock: LastBlock | undefined;
   /** In order of topic and partition. Partitions that the topics have now, so one that was removed is not shown. */
   readonly partitions: readonly PartitionStatus[];
+  /** Sources whose topic does not exist (any more): nothing more of them is numbered. */
+  readonly missingSources: readonly string[];
   /** How many messages, or segments of reports, were ignored since the state the fold began with, by `kind/reason` and `segment/reason`. */
   readonly ignored: Readonly<Record<string, number>>;
 }
@@ -113,13 +115,16 @@ export class LogView {
     await this.#follower.remember();
     if (this.#follower.conflict !== undefined) throw this.#follower.conflict;
     const partitions: PartitionStatus[] = [];
+    const missingSources: string[] = [];
     for (const topic of state.configuration.body.sources) {
-      for (const offsets of await topicOffsets({ kafka, topic })) partitions.push(this.#partition(state, topic, offsets));
+      const found = await offsetsOf(kafka, topic);
+      if (found === undefined) missingSources.push(topic);
+      else partitions.push(...found.map((offsets) => this.#partition(state, topic, offsets)));
     }
     return {
       origin: state.origin, ledgerId: state.ledgerId, log: { topic: log, end: this.position },
       configuration: state.configuration.version, sources: state.configuration.body.sources, epoch: state.epoch, leader: state.leader?.key.name,
-      height: state.height, nextSeq: state.nextSeq, lastBlock: this.#blockStatus(), partitions,
+      height: state.height, nextSeq: state.nextSeq, lastBlock: this.#blockStatus(), partitions, missingSources,
       ignored: Object.fromEntries([...this.#ignored].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     };
   }
@@ -138,6 +143,16 @@ export class LogView {
     if (this.#lastBlock === undefined) return undefined;
     const { height, timeMs } = this.#lastBlock;
     return { height, timeMs, ageMs: systemClock.wallMs() - Number(timeMs) };
+  }
+}
+
+/** Where the topic's partitions begin and end; undefined if there is no such topic. */
+async function offsetsOf(kafka: KafkaOptions, topic: string): Promise<readonly PartitionOffsets[] | undefined> {
+  try {
+    return await topicOffsets({ kafka, topic });
+  } catch (error) {
+    if (isPlaitError(error, 'config') && error.details['exists'] === false) return undefined;
+    throw error;
   }
 }
 

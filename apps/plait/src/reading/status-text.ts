@@ -1,4 +1,5 @@
 /** A ledger's status as text and as JSON. */
+import { partitionName } from '@plait/core';
 import type { LedgerStatus } from '@plait/ledger';
 
 /** One JSON object on one line; numbers beyond 2^53 are decimal strings. */
@@ -16,9 +17,10 @@ export function statusText(status: LedgerStatus): string {
     ['sequenced', `${status.nextSeq} records in ${status.height} blocks`],
     ['last block', lastBlock === undefined ? 'none yet' : `${lastBlock.height}, ${ageText(lastBlock.ageMs)} ago`],
     ['ignored', ignoredText(status.ignored)],
+    ...status.missingSources.map((topic) => ['no topic', `${topic} is a source and does not exist`]),
   ];
   const rows = status.partitions.map((p) =>
-    [`${p.topic}/${p.partition}`, p.logStart, p.end, p.reported, p.sequenced, p.lag, p.pending, p.worker ?? '-'].map(String));
+    [partitionName(p), p.logStart, p.end, p.reported, p.sequenced, p.lag, p.pending, p.worker ?? '-'].map(String));
   const table = tableText([['partition', 'log start', 'end', 'reported', 'sequenced', 'lag', 'pending', 'worker'], ...rows]);
   return `${head.map(([name = '', value = '']) => `${name.padEnd(11)} ${value}`).join('\n')}\n\n${table}`;
 }
