@@ -59,8 +59,10 @@ export class Reader {
   readonly #follower: Follower;
   readonly #hasher = new SegmentHasher();
   readonly #buffers = new Map<string, RecordBuffer>();
-  /** Where partitions begin, as far as they told: all below is gone. */
+  /** Where partitions begin, as far as they told, by generation (one made anew begins at 0 again): all below is gone. */
   readonly #logStarts = new Map<string, Offset>();
+  /** Generations of partitions that a line lies beyond the end of, found after a wait: until something comes nobody waits again. */
+  readonly #endsEarly = new Set<string>();
   /** Who reported what waits, and where. Segments of a state from which reading began are not in it. */
   readonly #reported = new WeakMap<Segment, Reported>();
   #queue: NumberedLine[] = [];
@@ -222,9 +224,10 @@ export class Reader {
       if (event.kind === 'out-of-range') return await this.#outOfRange(event, segment, line);
       // The partition is watched only while it is asked what it holds.
       if (event.kind === 'records') buffer.add(event);
+      this.#endsEarly.delete(generationName(segment));
       this.#nothingSinceMs = undefined;
     }
-    if (events.length === 0 && this.#waitedMs() >= this.#times.beyondEndMs) await this.#lookInto(segment, line);
+    if (events.length === 0 && this.#isPatienceOver(segment)) await this.#lookInto(segment, line);
   }
 
   /** How long nothing came for the line in front, counting from the first time it is asked. */
@@ -234,10 +237,19 @@ export class Reader {
     return nowMs - this.#nothingSinceMs;
   }
 
+  #isPatienceOver(segment: Segment): boolean {
+    return this.#endsEarly.has(generationName(segment)) || this.#waitedMs() >= this.#times.beyondEndMs;
+  }
+
+  #beyondEnd(line: Line, held: Held): PlaitError {
+    this.#endsEarly.add(generationName(line.segment));
+    return beyondEnd({ line, held });
+  }
+
   async #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): Promise<void> {
     this.#learn(segment, event);
     if (segment.firstOffset < event.logStart) throw belowStart({ line, held: event });
-    if (this.#waitedMs() >= this.#times.beyondEndMs) throw beyondEnd({ line, held: event });
+    if (this.#isPatienceOver(segment)) throw this.#beyondEnd(line, event);
     await this.#options.clock.sleep(IDLE_WAIT_MS);
     this.#seek(segment);
   }
@@ -247,7 +259,7 @@ export class Reader {
     const held = await this.#ask(segment, line);
     if (held === undefined) return;
     if (segment.firstOffset < held.logStart) throw belowStart({ line, held });
-    if (held.end < segment.nextOffset) throw beyondEnd({ line, held });
+    if (held.end < segment.nextOffset) throw this.#beyondEnd(line, held);
     this.#nothingSinceMs = undefined;
   }
 
@@ -273,11 +285,11 @@ export class Reader {
   }
 
   #logStartOf(segment: Segment): Offset {
-    return this.#logStarts.get(partitionName(segment)) ?? offset(0n);
+    return this.#logStarts.get(generationName(segment)) ?? offset(0n);
   }
 
   #learn(segment: Segment, { logStart }: Held): void {
-    this.#logStarts.set(partitionName(segment), logStart);
+    this.#logStarts.set(generationName(segment), logStart);
   }
 
   /** Every record of the segment is hashed again, and all of them must give its root. */
@@ -298,6 +310,10 @@ export class Reader {
     }
     return hashToText(this.#hasher.root());
   }
+}
+
+function generationName(segment: Segment): string {
+  return `${partitionName(segment)} ${segment.generation}`;
 }
 
 function partitionOf({ topic, partition }: TopicPartition): TopicPartition {
