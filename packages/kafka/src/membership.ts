@@ -98,6 +98,9 @@ class WorkerGroup implements Membership {
       consumer.disconnect().catch(() => undefined);
       throw this.#failure(error);
     }
+    // Stopped meanwhile, too; and kafkajs runs a consumer that was disconnected: a member that nobody knows of would keep
+    // its partitions for ever.
+    if (start !== this.#starts) return void consumer.disconnect().catch(() => undefined);
     if (topics.length < this.#topics.length) this.#lookOut(consumer, topics.length);
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
     this.#joining = consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));

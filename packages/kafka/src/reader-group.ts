@@ -61,6 +61,8 @@ const PAUSED_WAIT_MS = 250;
 const METADATA_MAX_AGE_MS = 5_000;
 const CONNECT_DEADLINE_MS = 5_000;
 const LEAVE_DEADLINE_MS = 3_000;
+/** How long leaving waits for the first rebalance to be over. */
+const JOINING_DEADLINE_MS = 300;
 const RESTART_AFTER_MS = 1_000;
 /** How long a commit waits for the group to know who has what. */
 const SURE_DEADLINE_MS = 20_000;
@@ -74,6 +76,8 @@ class Member implements ReaderGroup {
   readonly #options: ReaderGroupOptions;
   readonly #commits: GroupCommits;
   #consumer: Consumer | undefined;
+  /** Resolves when the consumer's first rebalance is over: before that kafkajs does not leave a group, even when told to. */
+  #joining: Promise<void> = Promise.resolve();
   #holds = new Map<string, OwnHold>();
   /** In which generation `holds` is known to be right. */
   #sure: Committer | undefined;
@@ -135,8 +139,11 @@ class Member implements ReaderGroup {
       consumer.disconnect().catch(() => undefined);
       throw groupError(error, { kafka: this.#options.kafka, groupId, doing: `${doing} for ${topics.join(', ')}` });
     }
+    // Meanwhile it may have left, and kafkajs runs a consumer that was disconnected: a member that nobody knows of would
+    // keep its partitions for ever.
+    if (this.#consumer !== consumer) return void consumer.disconnect().catch(() => undefined);
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
-    consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+    this.#joining = consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
   }
 
   #makeConsumer(): Consumer {
@@ -229,7 +236,11 @@ class Member implements ReaderGroup {
     this.#consumer = undefined;
     if (consumer === undefined) return;
     // `disconnect` stops first, and stopping leaves.
-    await withDeadline(consumer.disconnect(), { ms: LEAVE_DEADLINE_MS, doing: 'leave' }).catch(() => undefined);
+    const left = this.#joining.then(() => consumer.disconnect());
+    left.catch(() => undefined);
+    // A rebalance may last. It leaves behind it then, and nobody waits for that.
+    const isJoined = await withDeadline(this.#joining.then(() => true), { ms: JOINING_DEADLINE_MS, doing: 'join' }).catch(() => false);
+    if (isJoined) await withDeadline(left, { ms: LEAVE_DEADLINE_MS, doing: 'leave' }).catch(() => undefined);
   }
 }
 
