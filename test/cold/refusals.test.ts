@@ -191,6 +191,10 @@ describe('what a role remembers', () => {
     expect(below.start?.height).toBe(39n);
     const passing = await world.search({ memory: memoryOf({ height: height(50n) }, history), mayPassMemory: true });
     expect(passing.start?.height).toBe(99n);
+    for (const [known, start] of [[40n, 39n], [39n, 19n]] as const) {
+      const newest = await world.search({ memory: memoryOf({ height: height(known) }, history) });
+      expect(newest.start?.height, 'of the block behind the newest it could not compare that one').toBe(start);
+    }
     const none = await world.search({ memory: memoryOf({ height: height(10n) }, history) });
     expect(none.start).toBeUndefined();
   });

@@ -53,7 +53,7 @@ export async function coldStart(options: ColdStartOptions): Promise<ColdStart> {
   const { openLog, memory, mayPassMemory, beforeSeq, observe } = options;
   const log = new LogStretches(openLog);
   const remembered = await memory?.load();
-  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, heightMax: mayPassMemory === true ? undefined : remembered?.height });
+  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, heightBelow: mayPassMemory === true ? undefined : remembered?.height });
   const { start, confirmedBy } = await search.run();
   const { unconfirmed } = search;
   const height = start?.height;

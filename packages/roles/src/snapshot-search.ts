@@ -23,7 +23,8 @@ interface Wanted {
   readonly log: LogStretches;
   readonly beforeSeq: Seq | undefined;
   readonly remembered: Remembered | undefined;
-  readonly heightMax: Height | undefined;
+  /** Headers of this height and above are not wanted: the fold must come by the newest block that is remembered. */
+  readonly heightBelow: Height | undefined;
 }
 
 interface Found {
@@ -78,10 +79,10 @@ export class SnapshotSearch {
     return this.#found.start !== undefined && this.#found.start.position >= from;
   }
 
-  /** Whether a state with these numbers may be used: before the seq that is asked for, not above the height. */
+  /** Whether a state with these numbers may be used: before the seq that is asked for, below the height. */
   #isWanted({ height, firstSeq }: Pick<BlockHeader, 'height' | 'firstSeq'>): boolean {
-    const { beforeSeq, heightMax } = this.#wanted;
-    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (heightMax === undefined || height <= heightMax);
+    const { beforeSeq, heightBelow } = this.#wanted;
+    return (beforeSeq === undefined || firstSeq <= beforeSeq) && (heightBelow === undefined || height < heightBelow);
   }
 
   /**
@@ -105,8 +106,8 @@ export class SnapshotSearch {
 
   /** Whether the first block at or behind `position` is wanted. True without a limit, false where no block comes soon. */
   async #isWantedAt(position: LogPosition, end: LogPosition): Promise<boolean> {
-    const { beforeSeq, heightMax } = this.#wanted;
-    if (beforeSeq === undefined && heightMax === undefined) return true;
+    const { beforeSeq, heightBelow } = this.#wanted;
+    if (beforeSeq === undefined && heightBelow === undefined) return true;
     let wanted = false;
     await this.#log.read(position, positionMin(end, logPosition(position + WINDOW)), (message) => {
       const header = blockOf(message);
