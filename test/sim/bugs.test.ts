@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { BUGS } from './bugs/bugs.ts';
 
 const HUNT = fileURLToPath(new URL('bugs/hunt.ts', import.meta.url));
-const SEEDS = 60;
+const SEEDS = 120;
 
 describe('the simulator finds every deliberate bug', () => {
   for (const [number, { name }] of BUGS.entries()) {

@@ -1,5 +1,5 @@
 /** What a role remembers of the log, and when it reads it again. */
-import { formatBlock, hashToText, height, logPosition, sealBlock, sha256, type Hash } from '@plait/core';
+import { formatBlock, hashToText, height, logPosition, PlaitError, sealBlock, sha256, type Hash } from '@plait/core';
 import { Follower, markOf, thinMarks, type LogCopy, type LogMessage, type LogReader, type Mark, type Memory, type OpenLog, type Remembered, type RoleEvent } from '@plait/roles';
 import { describe, expect, test } from 'vitest';
 import { alice, ledgerKey, ORIGIN, worker1 } from '../vectors/histories/builder.ts';
@@ -54,7 +54,7 @@ class Bench {
     messages: (from) => asyncOf(this.copied.filter(({ position }) => position >= from)), close: async () => undefined,
   };
 
-  follower(more: { readonly copy?: LogCopy } = {}): Follower {
+  follower(more: { readonly copy?: LogCopy; readonly memory?: Memory } = {}): Follower {
     return new Follower({
       origin: ORIGIN, ledgerKey: ledgerKey.verifier, verify: quickVerify, log: this.reader(0n), openLog: this.openLog, memory: this.memory,
       clock: { nowMs: () => this.nowMs, wallMs: () => 0, sleep: async () => undefined }, observe: (event) => void this.events.push(event), ...more,
@@ -87,6 +87,28 @@ describe('a role remembers', () => {
     await second.vouch();
     expect(bench.saved).toMatchObject({ position: history.end - 1n, height: 25n });
     expect(bench.saved?.marks.length).toBeGreaterThan(0);
+  });
+
+  test('what is about to be signed, also while an older save is under way', async () => {
+    const history = grown(20);
+    const bench = new Bench(history);
+    const slow = Promise.withResolvers<void>();
+    const follower = bench.follower({
+      memory: {
+        load: async () => undefined,
+        save: async (remembered) => {
+          if (bench.saved === undefined) await slow.promise;
+          bench.saved = remembered;
+        },
+      },
+    });
+    const earlier = follower.poll(0).then(() => follower.remember());
+    await new Promise((resolve) => setImmediate(resolve));
+    const signed = { size: 20n, root: other };
+    const vouched = follower.vouch(signed);
+    slow.resolve();
+    await Promise.all([earlier, vouched]);
+    expect(bench.saved).toMatchObject({ checkpoint: signed });
   });
 
   test('the copy is not needed up to the cut of a state that is whole in the log and has its checkpoint', async () => {
@@ -230,6 +252,26 @@ describe('rolled back', () => {
       await refusal(bench, bench.follower());
     }
   });
+});
+
+test('a log that another process with the same memory knew otherwise is rolled back, before anything is signed', async () => {
+  const history = grown(30);
+  const bench = new Bench(history);
+  const later = await memoryOf(history);
+  bench.messages = history.messages.slice(0, 22);
+  const memory: Memory = {
+    load: async () => bench.saved,
+    save: async () => {
+      bench.saved = later;
+      throw new PlaitError('rolled-back', 'another past');
+    },
+  };
+  const follower = bench.follower({ memory });
+  const error = { code: 'rolled-back', details: { position: String(history.end - 1n), height: '30' } };
+  await follower.poll(0);
+  await expect(follower.vouch()).rejects.toMatchObject(error);
+  await expect(follower.poll(0)).rejects.toMatchObject(error);
+  expect(follower.confirmed).toBe(false);
 });
 
 test('marks are few, and never far from any distance', () => {

@@ -100,6 +100,22 @@ describe('the file', () => {
     expect(await openStateFile(path).load()).toEqual(remembered(60n, { checkpoint: large }));
   });
 
+  test.each<[string, Partial<Remembered>]>([
+    ['another message at the same position', { position: logPosition(50n), message: hash('other') }],
+    ['another header at the same height', { height: height(16n), header: hash('other') }],
+    ['another tree at the same size', { checkpoint: { size: 5n, root: hash('other') } }],
+    ['another message where the other one is', { marks: [{ position: logPosition(50n), message: hash('other') }] }],
+    ['another message at a mark', { marks: [{ position: logPosition(25n), message: hash('other') }] }],
+  ])('two of a kind that remember different pasts: whoever comes second is told, with %s', async (_, more) => {
+    const path = fresh();
+    const held = remembered(50n, { checkpoint: { size: 5n, root: hash('5') } });
+    await openStateFile(path).save(held);
+    for (const position of [60n, 45n]) {
+      await expect(openStateFile(path).save(remembered(position, more))).rejects.toMatchObject({ code: 'rolled-back' });
+    }
+    expect(await openStateFile(path).load()).toEqual(held);
+  });
+
   test('of many savers at once, the furthest remains', async () => {
     const path = fresh();
     const positions = Array.from({ length: 40 }, (_, i) => BigInt((i * 17) % 40) + 10n);
@@ -108,16 +124,19 @@ describe('the file', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['worker.json']);
   });
 
-  test('what a crash leaves beside it harms nothing: a draft, or a lock of long ago', async () => {
+  test('what a crash leaves beside it harms nothing: a draft, or a lock of long ago, or of a clock that was ahead', async () => {
     const path = fresh();
     const memory = openStateFile(path);
     await memory.save(remembered(7n));
     writeFileSync(`${path}.0123456789ab.tmp`, formatStateFile(remembered(99n)).slice(0, 100));
     writeFileSync(`${path}.lock`, '');
     const { utimesSync } = await import('node:fs');
-    utimesSync(`${path}.lock`, 1, 1);
-    await memory.save(remembered(8n));
-    expect((await memory.load())?.position).toBe(8n);
+    for (const [at, mtime] of [[8n, 1], [9n, Date.now() / 1_000 + 3_600]] as const) {
+      writeFileSync(`${path}.lock`, '');
+      utimesSync(`${path}.lock`, mtime, mtime);
+      await memory.save(remembered(at));
+      expect((await memory.load())?.position).toBe(at);
+    }
   });
 
   test('a damaged one is never replaced, and one of another ledger neither', async () => {

@@ -81,6 +81,7 @@ export async function withLock<T>(path: string, use: () => Promise<T>): Promise<
 
 async function breakStale(lock: string): Promise<void> {
   const found = await stat(lock).catch(() => undefined);
-  if (found !== undefined && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
+  // One from the future is of a clock that has been put back since: nobody could tell when it is stale.
+  if (found !== undefined && Math.abs(Date.now() - found.mtimeMs) > LOCK_STALE_MS) await rm(lock, { force: true });
   else await new Promise((resolve) => setTimeout(resolve, LOCK_REST_MS));
 }

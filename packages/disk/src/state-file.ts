@@ -88,7 +88,8 @@ function textOf(fields: Json, name: string): string {
 /**
  * The memory in a file, which need not exist yet; its folder is made when something is saved. Several processes may share it:
  * a save never replaces what is further along, and keeps the larger checkpoint. `load` throws `config` for a damaged file or
- * one that cannot be read; `save` besides when the file is of another ledger, and `unavailable` where writing may work later.
+ * one that cannot be read; `save` besides when the file is of another ledger, `rolled-back` when it remembers another past, and
+ * `unavailable` where writing may work later.
  */
 export function openStateFile(path: string): Memory {
   return {
@@ -116,10 +117,23 @@ async function load(path: string): Promise<Remembered | undefined> {
   return parseStateFile(text, path);
 }
 
+/** Whether two memories can be of one log: wherever both remember something, it is the same. */
+function isOnePast(one: Remembered, other: Remembered): boolean {
+  const messages = new Map([one, ...one.marks].map(({ position, message }) => [position, message]));
+  return [other, ...other.marks].every(({ position, message }) => (messages.get(position) ?? message) === message) &&
+    (one.height !== other.height || one.header === other.header) &&
+    (one.state?.height !== other.state?.height || one.state?.header === other.state?.header) &&
+    (one.checkpoint?.size !== other.checkpoint?.size || one.checkpoint?.root === other.checkpoint?.root);
+}
+
 function further(held: Remembered, fresh: Remembered, path: string): Remembered {
   if (held.ledgerId !== fresh.ledgerId || held.origin !== fresh.origin) {
     throw new PlaitError('config', `the state file ${path} is of the ledger ${held.origin} (${held.ledgerId}), not of ` +
       `${fresh.origin} (${fresh.ledgerId}): give each ledger a file of its own`, { details: { path } });
+  }
+  if (!isOnePast(held, fresh)) {
+    throw new PlaitError('rolled-back', `the state file ${path}, which another process wrote to, remembers another past than this one has read: ` +
+      'the log was rolled back', { details: { path, position: String(held.position), height: String(held.height) } });
   }
   const ahead = held.position > fresh.position ? held : fresh;
   const other = ahead === held ? fresh : held;

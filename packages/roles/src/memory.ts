@@ -62,6 +62,8 @@ export class Past {
   #isLost = false;
   #failure: PlaitError | undefined;
   #savedPosition = -1n;
+  /** Size of the checkpoint that was saved. */
+  #savedSize = 0n;
   #saveDueMs = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> = Promise.resolve();
   #saveFailure: unknown;
@@ -117,6 +119,7 @@ export class Past {
     this.#stateHeader = this.#held?.state;
     if (this.#held !== undefined) this.#marks = [{ position: this.#held.position, message: this.#held.message }, ...this.#held.marks];
     this.#savedPosition = this.#held?.position ?? -1n;
+    this.#savedSize = this.#checkpoint?.size ?? 0n;
     this.#loaded = true;
   }
 
@@ -234,11 +237,11 @@ export class Past {
    */
   async vouch(state: LedgerState, checkpoint?: Remembered['checkpoint']): Promise<void> {
     if (this.#held !== undefined || (this.#checkpoint?.size ?? 0n) > state.height) throw await this.rolledBack();
-    if (checkpoint !== undefined && checkpoint.size > (this.#checkpoint?.size ?? 0n)) {
-      this.#checkpoint = checkpoint;
-      this.#savedPosition = -1n;
-    }
-    await this.save();
+    if (checkpoint !== undefined && checkpoint.size > (this.#checkpoint?.size ?? 0n)) this.#checkpoint = checkpoint;
+    await this.save().catch((error: unknown) => {
+      if (!isPlaitError(error, 'rolled-back')) throw error;
+    });
+    if (this.#isLost) throw await this.rolledBack();
   }
 
   async #write(): Promise<void> {
@@ -248,13 +251,24 @@ export class Past {
     const upTo = this.#copiedFrom;
     // A crash here leaves the memory of a second ago, which is as true.
     await copy?.flush();
-    if (remembered === undefined || remembered.position <= this.#savedPosition) return;
-    await memory?.save(remembered);
-    this.#savedPosition = remembered.position;
+    if (remembered === undefined) return;
+    const size = remembered.checkpoint?.size ?? 0n;
+    if (remembered.position <= this.#savedPosition && size <= this.#savedSize) return;
+    await memory?.save(remembered).catch((error: unknown) => this.#refuse(error));
+    [this.#savedPosition, this.#savedSize] = [remembered.position, size];
     if (upTo === undefined) return;
     // A crash here leaves files that are not needed: the next process removes them.
     await copy?.forgetUpTo(upTo);
     this.#copiedFrom = undefined;
+  }
+
+  /** When another process with the same memory knew of a past that is no more: that one counts. Throws the error. */
+  async #refuse(error: unknown): Promise<never> {
+    if (isPlaitError(error, 'rolled-back')) {
+      this.#isLost = true;
+      await this.#load();
+    }
+    throw error;
   }
 
   /** Undefined before genesis, while it is behind what is remembered, and until the newest header is known. */

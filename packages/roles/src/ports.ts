@@ -58,7 +58,8 @@ export interface Memory {
   load(): Promise<Remembered | undefined>;
   /**
    * Durable when it resolves; a crash before leaves what was saved before. Never replaces what is further along. Throws
-   * `config`, and `unavailable` while it cannot be written.
+   * `config`, `rolled-back` if another process has saved what cannot be of the same log, and `unavailable` while it cannot be
+   * written.
    */
   save(remembered: Remembered): Promise<void>;
 }
