@@ -1,7 +1,7 @@
 /** What a reader may find wrong with a line, and what the newest configuration makes of it. */
 import {
   chainOf, PlaitError, segmentCount,
-  type ErrorDetails, type LedgerState, type Line, type LogPosition, type LossSegment, type Segment, type VoidRange,
+  type ErrorDetails, type LedgerState, type Line, type LogPosition, type LossSegment, type Offset, type Segment, type VoidRange,
 } from '@plait/core';
 import type { SourceOutOfRange } from './ports.ts';
 
@@ -25,6 +25,11 @@ export function differs(line: Line, { expected, found }: { expected: string; fou
   return new PlaitError('invalid', `${describe(line.segment)} differs from what was hashed: expected ${expected}, found ${found}`, {
     details: placeOf(line, { expected, found }),
   });
+}
+
+/** The `invalid` error of a segment whose first part, all that was fetched of it, holds more records than the whole shall. */
+export function tooMany(line: Line, { count, nextOffset }: { readonly count: number; readonly nextOffset: Offset }): PlaitError {
+  return differs(line, { expected: `${segmentCount(line.segment)} records`, found: `${count} up to offset ${nextOffset} already` });
 }
 
 /** The `invalid` error of a loss whose range is still there: its worker lied, or the topic was restored. */

@@ -10,7 +10,7 @@ import {
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { DEFAULT_TIMES, IDLE_WAIT_MS, NEWEST_AGE_MS_MAX, PROBE_WAIT_MS, type RoleTimes } from './limits.ts';
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
-import { accused, belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, type Held, type Reported } from './reader-findings.ts';
+import { accused, belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, tooMany, type Held, type Reported } from './reader-findings.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
 /** What a reader needs. */
@@ -227,6 +227,8 @@ export class Reader {
       this.#endsEarly.delete(generationName(segment));
       this.#nothingSinceMs = undefined;
     }
+    // A worker may say of any range that it holds a few records: nobody buffers all of it to see that it does not.
+    if (buffer.nextOffset < segment.nextOffset && BigInt(buffer.count) > segmentCount(segment)) throw tooMany(line, buffer);
     if (events.length === 0 && this.#isPatienceOver(segment)) await this.#lookInto(segment, line);
   }
 

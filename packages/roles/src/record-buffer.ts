@@ -8,6 +8,7 @@ export class RecordBuffer {
   #batches: SourceBatch[] = [];
   /** Records of the first batch that were taken already. */
   #taken = 0;
+  #count = 0;
 
   constructor(offset: Offset) {
     this.#firstOffset = offset;
@@ -24,10 +25,16 @@ export class RecordBuffer {
     return this.#nextOffset;
   }
 
+  /** Records that were fetched and not taken. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Adds the batch that goes on where the last one ended. */
   add(batch: SourceBatch): void {
     invariant(batch.firstOffset === this.#nextOffset, `batch begins at ${batch.firstOffset}, fetched up to ${this.#nextOffset}`);
     this.#batches.push(batch);
+    this.#count += batch.records.length;
     this.#nextOffset = batch.nextOffset;
   }
 
@@ -43,6 +50,7 @@ export class RecordBuffer {
       this.#batches.shift();
       this.#taken = 0;
     }
+    this.#count -= records.length;
     this.#firstOffset = nextOffset;
     return records;
   }
