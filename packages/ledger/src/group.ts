@@ -75,6 +75,8 @@ class GroupReading {
   readonly #progress: GroupProgress;
   /** How far this member has handed out each hold. */
   readonly #handedOut = new WeakMap<Hold, Seq>();
+  /** The start point, for all holds that go by it: it may be a record of a partition that is none of them. */
+  #start: Begin | undefined;
 
   constructor(made: { access: Access; options: GroupOptions; topics: readonly string[]; member: ReaderGroup }) {
     this.#access = made.access;
@@ -133,6 +135,8 @@ class GroupReading {
     const { places, check } = opened;
     await using run = opened.run;
     if (toSeq !== undefined && [...places.values()].every(({ begin }) => begin.fromSeq >= toSeq)) return 'end';
+    // It is handed out only if it is still ours after the reading, which may have waited for brokers.
+    let found: VerifiedSegment | undefined;
     while (!signal.aborted) {
       const standing = this.#standing(holds);
       if (standing === 'changed') return 'changed';
@@ -140,11 +144,17 @@ class GroupReading {
         await systemClock.sleep(POLL_MS, signal);
         continue;
       }
+      if (found !== undefined) {
+        const segment = found;
+        found = undefined;
+        yield this.#handOut(segment, places);
+        continue;
+      }
       const segment = await run.next();
       check.throwIfWrong();
       if (segment === 'end') return 'end';
-      if (segment !== undefined) yield this.#handOut(segment, places);
-      else if (run.endMet && this.#hasOtherTopics(run)) return 'again';
+      if (segment === undefined && run.endMet && this.#hasOtherTopics(run)) return 'again';
+      found = segment;
     }
     return 'end';
   }
@@ -156,7 +166,10 @@ class GroupReading {
     const check = new CommitCheck(this.#options.group, [...places.values()]);
     const run = await Run.open(this.#access, {
       newest, onMissing, endless, signal, ...(toSeq === undefined ? {} : { toSeq }),
-      wants: (numbered) => places.get(this.#nameOf(numbered))?.begin.wants(numbered) === true,
+      wants: (numbered) => {
+        this.#start?.wants(numbered);
+        return places.get(this.#nameOf(numbered))?.begin.wants(numbered) === true;
+      },
       beforeSeq: leastOf([...places.values()]),
       isWanted: () => this.#standing(holds) === 'held',
       observe: (event) => {
@@ -229,20 +242,21 @@ class GroupReading {
     const without = fresh.filter((hold) => !commits.has(partitionName(hold)));
     const isNewGroup = without.length > 0 && commits.size === 0 && (!this.#options.share || !(await this.#hasCommits()));
     if (without.length > 0) this.#sayWithout(without, isNewGroup);
+    this.#start = undefined;
     const places = new Map<string, Place>();
     for (const hold of holds) {
       const name = this.#options.share ? partitionName(hold) : LOG_NAME;
       const handedOut = this.#handedOut.get(hold);
       const commit = commits.get(partitionName(hold));
       if (handedOut !== undefined) places.set(name, { hold, begin: beginAtSeq(handedOut), committed: undefined });
-      else if (commit === undefined) places.set(name, { hold, begin: await this.#begin(newest, isNewGroup ? this.#options.from : 'oldest'), committed: undefined });
+      else if (commit === undefined) places.set(name, { hold, begin: isNewGroup ? await this.#begin(newest) : beginAtSeq(0n), committed: undefined });
       else places.set(name, await this.#placeOf(hold, commit, newest));
     }
     return places;
   }
 
-  async #begin(newest: LedgerState, from: StartPoint = 'oldest'): Promise<Begin> {
-    return (await beginAt(from, () => Promise.resolve(newest))) ?? beginAtSeq(0n);
+  async #begin(newest: LedgerState): Promise<Begin> {
+    return (this.#start ??= (await beginAt(this.#options.from ?? 'oldest', () => Promise.resolve(newest))) ?? beginAtSeq(0n));
   }
 
   async #placeOf(hold: Hold, { metadata }: Committed, newest: LedgerState): Promise<Place> {
@@ -259,7 +273,7 @@ class GroupReading {
         'take another group, or say where to begin (from, --from or --from-seq), which then counts');
     }
     this.#say('foreign-commit', `${message}: beginning where it was said`);
-    return { hold, begin: await this.#begin(newest, this.#options.from), committed: undefined };
+    return { hold, begin: await this.#begin(newest), committed: undefined };
   }
 
   /** Whether the group has a commit for any partition of its topics: then one without is a new partition. */
