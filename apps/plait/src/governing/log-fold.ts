@@ -1,7 +1,7 @@
 /** The fold of a ledger's log, for commands that look at it or append to it once. */
 import { isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/core';
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
-import type { LedgerFile } from '@plait/ledger';
+import { systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower, type Folded, type LogAppender } from '@plait/roles';
 import { pinnedOf } from '../running/wiring.ts';
 
@@ -43,7 +43,7 @@ export async function appendAndReadBack<T>(
 ): Promise<T> {
   const deadlineMs = performance.now() + READ_BACK_MS_MAX;
   // A crash here leaves it in the log or not: both are found by folding the log.
-  while (!(await appended(message, appender)) && performance.now() < deadlineMs) await follower.poll(POLL_WAIT_MS);
+  while (!(await appended(message, appender)) && performance.now() < deadlineMs) await pollPatiently(follower);
   for (;;) {
     const found = readBack();
     if (found !== undefined) return found;
@@ -51,7 +51,17 @@ export async function appendAndReadBack<T>(
       throw new PlaitError('unknown', `the message was not read back within ${READ_BACK_MS_MAX / 1_000} s, and may be in the log or not: ` +
         'look with "plait history", and run the same command again if it is not');
     }
+    await pollPatiently(follower);
+  }
+}
+
+/** Who gave up here could not say whether the message is in the log: a second restart of a partition is not the first one again. */
+async function pollPatiently(follower: Follower): Promise<void> {
+  try {
     await follower.poll(POLL_WAIT_MS);
+  } catch (error) {
+    if (!isPlaitError(error, 'unavailable')) throw error;
+    await systemClock.sleep(POLL_WAIT_MS);
   }
 }
 

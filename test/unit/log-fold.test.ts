@@ -1,0 +1,48 @@
+/** A note of the ledger key that is appended while brokers come and go. */
+import { PlaitError } from '@plait/core';
+import type { Follower, LogAppender } from '@plait/roles';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { appendAndReadBack } from '../../apps/plait/src/governing/log-fold.ts';
+
+/** A log whose brokers do not answer for so many calls after an append, of which the answer is lost. */
+function awayFor(calls: number): { appender: LogAppender; follower: Follower; readBack: () => string | undefined; appends: () => number } {
+  let left = calls;
+  let appends = 0;
+  const away = (): void => {
+    left -= 1;
+    if (left >= 0) throw new PlaitError('unavailable', 'nobody answers');
+  };
+  return {
+    appender: {
+      append: async () => {
+        appends += 1;
+        if (appends === 1) throw new PlaitError('unknown', 'no answer');
+        away();
+      },
+      close: async () => undefined,
+    },
+    follower: { poll: async () => away() } as unknown as Follower,
+    readBack: () => (left < 0 ? 'there' : undefined),
+    appends: () => appends,
+  };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+async function outcomeOf(promise: Promise<unknown>): Promise<unknown> {
+  const outcome = promise.catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(60_000);
+  return await outcome;
+}
+
+test('brokers that are away for a while after the append are waited for', async () => {
+  const log = awayFor(20);
+  expect(await outcomeOf(appendAndReadBack(new Uint8Array(1), log))).toBe('there');
+  expect(log.appends()).toBeGreaterThan(1);
+});
+
+test('brokers that stay away leave it unknown, with what to look at', async () => {
+  const outcome = await outcomeOf(appendAndReadBack(new Uint8Array(1), awayFor(1_000_000)));
+  expect(outcome).toMatchObject({ code: 'unknown', message: expect.stringContaining('plait history') });
+});
