@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
-import { encodePayload, generation, height, index, logPosition, offset, seq, type BlockHeader, type Hash, type RecordSegment } from '@plait/core';
+import { encodePayload, generation, height, index, logPosition, offset, PlaitError, seq, type BlockHeader, type Hash, type RecordSegment } from '@plait/core';
 import { entriesOf, type LedgerStatus, type VerifiedSegment } from '@plait/ledger';
-import { entryJson, entryLine, escapeText, showBytes, showTime } from '../../apps/plait/src/output.ts';
+import { explain } from '../../apps/plait/src/exit.ts';
+import { changeText } from '../../apps/plait/src/governing/configuration-changes.ts';
+import { observer, type Log } from '../../apps/plait/src/log.ts';
+import { entryJson, entryLine, escapeText, printable, showBytes, showTime } from '../../apps/plait/src/output.ts';
 import { ageText, statusJson, statusText } from '../../apps/plait/src/reading/status-text.ts';
 import { fc } from '../properties/fast-check.ts';
 
@@ -34,6 +37,20 @@ test('no character that steers a terminal is left, and the text can be told from
     if (HOSTILE.test(escaped)) throw new Error(`U+${code.toString(16)} comes through as ${JSON.stringify(escaped)}`);
   }
   expect(escapeText('\u001b[2J \u202e \u009b \n\t \\ ü 😀')).toBe('\\u{1b}[2J \\u{202e} \\u{9b} \\n\\t \\\\ ü 😀');
+});
+
+test('what brokers and names say cannot steer a terminal out of a sentence of ours', () => {
+  const said = '\u001b[2J\r\u009b\u202e';
+  const escaped = '\\u{1b}[2J\\u{d}\\u{9b}\\u{202e}';
+  expect(printable(`C:\\a\n${said}`)).toBe(`C:\\a\n${escaped}`);
+  expect(explain(new PlaitError('unavailable', `Redis: ${said}`))).toBe(`not reachable: Redis: ${escaped}`);
+  expect(explain(new Error(said))).not.toContain('\u001b');
+  expect(changeText({ change: 'added', what: 'worker-key', value: `k${said}+0+A` })).toBe(`+ worker-key k${escaped}+0+A`);
+  const warned: string[] = [];
+  const log = { warn: (_: unknown, text: string) => warned.push(text), error: (_: unknown, text: string) => warned.push(text) } as unknown as Log;
+  observer(log)({ event: 'waiting', why: said });
+  observer(log)({ event: 'alarm', alarm: 'split-view', message: said });
+  expect(warned).toEqual([escaped, escaped]);
 });
 
 test('bytes are shown short: null, empty, text, binary, and text that is cut', () => {

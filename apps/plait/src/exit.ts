@@ -1,6 +1,7 @@
 /** How the program ends: its exit codes, and what it says of an error. */
 import { isPlaitError, type ErrorCode, type PlaitError } from '@plait/core';
 import { LauncherError } from '@plait/launcher';
+import { printable } from './output.ts';
 
 /** Every exit code. 0 is never given for "could not check". */
 export const EXIT = {
@@ -63,8 +64,12 @@ const PREFIXES: Partial<Record<ErrorCode, string>> = {
   missing: 'cannot decide',
 };
 
-/** What to tell people: one sentence for what we know, with a stack only for bugs of ours. */
+/** What to tell people: one sentence for what we know, with a stack only for bugs of ours. Nothing in it can steer a terminal. */
 export function explain(error: unknown): string {
+  return printable(explanation(error));
+}
+
+function explanation(error: unknown): string {
   if (isPlaitError(error)) return explainKnown(error);
   if (error instanceof LauncherError) return error.message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -4,6 +4,7 @@ import pretty from 'pino-pretty';
 import type { Outcome } from '@plait/core';
 import type { KafkaLog } from '@plait/kafka';
 import type { Observe, RoleEvent } from '@plait/roles';
+import { printable } from './output.ts';
 
 /** A log as {@link makeLog} makes it. */
 export type Log = Logger;
@@ -42,7 +43,7 @@ function logFolded(log: Log, outcome: Outcome, position: bigint): void {
     log.info({ event: 'configuration', version: String(version), position: String(position) }, `configuration ${version} is in force`);
   } else if (outcome.kind === 'claim') {
     const { epoch } = outcome.claim;
-    log.info({ event: 'claim', epoch: String(epoch), key: outcome.key, position: String(position) }, `epoch ${epoch} is led by ${outcome.key}`);
+    log.info({ event: 'claim', epoch: String(epoch), key: outcome.key, position: String(position) }, `epoch ${epoch} is led by ${printable(outcome.key)}`);
   } else if (log.isLevelEnabled('debug')) {
     const reason = outcome.kind === 'ignored' ? `${outcome.of} ignored: ${outcome.reason}` : outcome.kind;
     log.debug({ event: 'folded', kind: outcome.kind, position: String(position) }, reason);
@@ -84,8 +85,8 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
     case 'published':
       return log.debug({ event: 'published', size: String(event.size), hasState: event.hasState }, `signed the checkpoint of size ${event.size}`);
     case 'waiting':
-      return log.warn({ event: 'waiting' }, event.why);
+      return log.warn({ event: 'waiting' }, printable(event.why));
     case 'alarm':
-      return log.error({ event: 'alarm', alarm: event.alarm }, event.message);
+      return log.error({ event: 'alarm', alarm: event.alarm }, printable(event.message));
   }
 }

@@ -36,8 +36,17 @@ export function escapeText(text: string): string {
     if (char === '\\') return '\\\\';
     if (char === '\n') return '\\n';
     if (char === '\t') return '\\t';
-    return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
+    return escapeChar(char);
   });
+}
+
+/** Sentences of ours in which something may stand that others wrote, a broker's answer or a key's name: as {@link escapeText}, but lines and backslashes stay. */
+export function printable(text: string): string {
+  return text.replace(/(?!\n)[\p{C}\p{Zl}\p{Zp}]/gu, escapeChar);
+}
+
+function escapeChar(char: string): string {
+  return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
 }
 
 /** Bytes shortened to about `charsMax` characters for people: text where they are UTF-8, else hex; `∅` for null. */

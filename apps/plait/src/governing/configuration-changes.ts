@@ -1,5 +1,6 @@
 /** What one configuration changes of another, for people and for programs. */
 import type { ConfigurationBody, VerifierKey, VoidRange } from '@plait/core';
+import { printable } from '../output.ts';
 import { INDEX_MAX } from './reconfigure-plan.ts';
 
 type Listed = 'checkpoint-key' | 'coordinator-key' | 'worker-key' | 'source';
@@ -58,13 +59,13 @@ function voidName({ topic, generation, partition, firstIndex, nextIndex }: VoidR
   return [topic, generation, partition, firstIndex, nextIndex].join(' ');
 }
 
-/** One line for people. Names and keys in it were checked by their parsers, so none can steer a terminal. */
+/** One line for people. Names of keys may hold more than terminals should get. */
 export function changeText(change: Change): string {
   switch (change.change) {
     case 'added':
-      return `+ ${change.what} ${change.value}`;
+      return `+ ${change.what} ${printable(change.value)}`;
     case 'removed':
-      return `- ${change.what} ${change.value}`;
+      return `- ${change.what} ${printable(change.value)}`;
     case 'set':
       return `  ${change.what} ${change.from === undefined ? '' : `${change.from} → `}${change.to}`;
     case 'restarted':

@@ -7,7 +7,7 @@ import { loadLedger } from '../keys.ts';
 import { foldLog } from './log-fold.ts';
 import { makeLog } from '../log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from '../options.ts';
-import { OutputClosed, print } from '../output.ts';
+import { OutputClosed, print, printable } from '../output.ts';
 
 const EXAMPLES = `
 Shows what counted: the genesis, every configuration with what it changed, every claim. The position is the message's
@@ -85,9 +85,9 @@ function isTurn(outcome: Outcome): outcome is Extract<Outcome, { kind: 'genesis'
 const POSITION_CHARS = 10;
 const EPOCH_CHARS = 6;
 
-/** Lines for people. All names in it were checked by the fold, so none can steer a terminal. */
+/** Lines for people. Names of keys may hold more than terminals should get. */
 function turnText({ kind, position, epoch, version, key, changes = [] }: Turn): string {
   const what = kind === 'configuration' ? `configuration ${version}` : kind;
   const head = `${position.padStart(POSITION_CHARS)}  epoch ${epoch.padEnd(EPOCH_CHARS)}  ${what}  by ${key}\n`;
-  return head + changes.map((change) => `${' '.repeat(POSITION_CHARS)}  ${changeText(change)}\n`).join('');
+  return printable(head) + changes.map((change) => `${' '.repeat(POSITION_CHARS)}  ${changeText(change)}\n`).join('');
 }

@@ -1,13 +1,14 @@
 /** A ledger's status as text and as JSON. */
 import { partitionName } from '@plait/core';
 import type { LedgerStatus } from '@plait/ledger';
+import { printable } from '../output.ts';
 
 /** One JSON object on one line; numbers beyond 2^53 are decimal strings. */
 export function statusJson(status: LedgerStatus): string {
   return JSON.stringify(status, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 }
 
-/** Lines for people. All names in it were checked by the fold, so none can steer a terminal. */
+/** Lines for people. Names of keys may hold more than terminals should get. */
 export function statusText(status: LedgerStatus): string {
   const { lastBlock } = status;
   const head = [
@@ -22,7 +23,7 @@ export function statusText(status: LedgerStatus): string {
   const rows = status.partitions.map((p) =>
     [partitionName(p), p.logStart, p.end, p.reported, p.sequenced, p.lag, p.pending, p.worker ?? '-'].map(String));
   const table = tableText([['partition', 'log start', 'end', 'reported', 'sequenced', 'lag', 'pending', 'worker'], ...rows]);
-  return `${head.map(([name = '', value = '']) => `${name.padEnd(11)} ${value}`).join('\n')}\n\n${table}`;
+  return printable(`${head.map(([name = '', value = '']) => `${name.padEnd(11)} ${value}`).join('\n')}\n\n${table}`);
 }
 
 function ignoredText(ignored: Readonly<Record<string, number>>): string {
