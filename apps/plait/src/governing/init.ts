@@ -111,6 +111,7 @@ async function signedGenesis({ signed = '', ledgerKey, log, replication }: InitO
   const { note, text } = await readSigned(signed, key);
   const genesis = optionValue('--signed', () => parseGenesis(text));
   const topic = optionValue('--log', () => parseTopic(log ?? `${genesis.sources[0]}.plait`));
+  requireOwnTopic(topic, genesis.sources);
   return { note, genesis, ledgerKey: key, log: topic, ...(replication === undefined ? {} : { replication }) };
 }
 
@@ -140,7 +141,7 @@ export function makePlan(
 ): LedgerPlan {
   const sources = [...new Set(topics.map((topic) => optionValue('--topic', () => parseTopic(topic))))].toSorted();
   const log = optionValue('--log', () => parseTopic(options.log ?? `${topics[0]}.plait`));
-  if (sources.includes(log)) throw new PlaitError('config', `--log: ${log} is one of the sources; the log needs a topic of its own`);
+  requireOwnTopic(log, sources);
   return {
     sources, log, from: options.from ?? 'earliest',
     origin: optionValue('--origin', () => parseOrigin(options.origin ?? `ledger.local/${topics[0]}`)),
@@ -150,6 +151,11 @@ export function makePlan(
     entriesMax: ENTRIES_MAX,
     ...(options.replication === undefined ? {} : { replication: options.replication }),
   };
+}
+
+/** A log that was its own source would grow by numbering itself. */
+function requireOwnTopic(log: string, sources: readonly string[]): void {
+  if (sources.includes(log)) throw new PlaitError('config', `--log: ${log} is one of the sources; the log needs a topic of its own`);
 }
 
 /** Creates the ledger and its folder. Throws `config`, also when the folder holds a ledger already; `unavailable`. */

@@ -1,5 +1,5 @@
 /** The fold of a ledger's log, for commands that look at it or append to it once. */
-import { isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/core';
+import { apply, isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/core';
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
 import { systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower, type Folded, type LogAppender } from '@plait/roles';
@@ -32,6 +32,17 @@ export async function foldLog(
   };
   state();
   return { follower, state };
+}
+
+/**
+ * Throws `config` if a configuration's note would not count behind `state`: nothing would come of it, or, under rules that
+ * this program does not know, a stop of every role.
+ */
+export function requireCounts(note: Uint8Array, state: LedgerState): void {
+  const { outcome } = apply(state, logPosition(state.position + 1n), note);
+  if (outcome.kind === 'configuration') return;
+  const why = outcome.kind === 'ignored' ? outcome.reason : `it is a ${outcome.kind}`;
+  throw new PlaitError('config', `this configuration would not count (${why}): nothing was appended. Write its text again with --write-text`);
 }
 
 /**

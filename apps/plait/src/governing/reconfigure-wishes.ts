@@ -69,11 +69,18 @@ export function parseVoidWish(text: string): VoidWish {
   });
 }
 
-/** The key that `text` is, or that the file behind `@` holds: a public key, or a secret one whose public half is meant. Throws `config`. */
+/** With it a secret key begins. */
+const SECRET = 'PRIVATE+KEY+';
+
+/** The key that `text` is, or that the file behind `@` holds: a public key, or, in a file, a secret one whose public half is meant. Throws `config`. */
 export async function readVerifierKey(option: string, text: string): Promise<VerifierKey> {
+  if (!text.startsWith('@') && text.includes(SECRET)) {
+    throw new PlaitError('config', `${option}: that is a secret key, and everybody on this machine can read a process' arguments: make another one, ` +
+      'and give its public half ("plait keys show FILE") or its file, @FILE');
+  }
   const written = text.startsWith('@') ? (await readText(option, text.slice(1))).trim() : text;
   const where = text.startsWith('@') ? `${option} ${text}` : option;
-  return optionValue(where, () => (written.startsWith('PRIVATE+KEY+') ? parseSignerKey(written).verifier : parseVerifierKey(written)));
+  return optionValue(where, () => (written.startsWith(SECRET) ? parseSignerKey(written).verifier : parseVerifierKey(written)));
 }
 
 async function readText(option: string, path: string): Promise<string> {

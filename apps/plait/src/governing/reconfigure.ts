@@ -9,7 +9,7 @@ import type { LedgerFile } from '@plait/ledger';
 import type { Folded } from '@plait/roles';
 import { changesOf, changeText } from './configuration-changes.ts';
 import { keyPath, loadLedger } from '../keys.ts';
-import { appendAndReadBack, foldLog, type FoldedLog } from './log-fold.ts';
+import { appendAndReadBack, foldLog, requireCounts, type FoldedLog } from './log-fold.ts';
 import { makeLog, type Log } from '../log.ts';
 import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
 import { printLine } from '../output.ts';
@@ -133,6 +133,7 @@ async function reconfigure(options: ReconfigureOptions, target: Target): Promise
   const log = await foldLog(target, ports, (folded) => memory.take(folded));
   const signed = options.signed === undefined ? undefined : await readSigned(options.signed, log.state().ledgerKey);
   const next = signed === undefined ? await planned(wishes, { options, target, memory, state: log.state() }) : followUp(signed.text, log.state());
+  if (next.sources.includes(target.ledger.log)) throw new PlaitError('config', `${target.ledger.log} would be a source, and it is the ledger's own log`);
   const changes = changesOf(log.state().configuration.body, next);
   const asText = options.output === 'text';
   if (asText) printLine(`configuration ${next.version} of ${next.origin}\n${changes.map((change) => `  ${changeText(change)}\n`).join('')}`);
@@ -175,6 +176,7 @@ async function bringIntoForce(note: Uint8Array, { version }: Configuration, { ta
   if (note.length > MESSAGE_BYTES_MAX) {
     throw new PlaitError('config', `the configuration has ${note.length} bytes, and a message of the log has at most ${MESSAGE_BYTES_MAX}: void or restart less`);
   }
+  requireCounts(note, log.state());
   const { kafka, ledger } = target;
   const appender = ports.adopt(await openLogAppender({ kafka, topic: ledger.log }), (port) => port.close());
   const readBack = (): { hash: string; position: bigint } | undefined => memory.configurations.get(version);
