@@ -161,6 +161,22 @@ describe('refused, each alone', () => {
     expect((await new World(without).search()).start?.height, 'appended late, by whomever').toBe(BigInt(honest));
   });
 
+  test('headers over a state that is nowhere, and chunks that are nobody\'s, cost no more than to read them', async () => {
+    const history = made();
+    const [newest] = history.snapshots.slice(-1);
+    if (newest === undefined) throw new Error('no snapshot');
+    const [chunk] = makeSnapshots(newest.header, encodeState(newest.state));
+    if (chunk === undefined) throw new Error('no chunk');
+    const state = { bytes: 100, root: messageHash('nowhere\n') };
+    for (let i = 0n; i < 1_500n; i += 1n) {
+      history.append(quickly(formatBlock({ ...newest.header, height: height(1_000n), timeMs: i, state }), keyOf('nobody')));
+      history.append(utf8Encode(formatSnapshot({ ...chunk, height: height(1_000n), stateBytes: 100, data: new Uint8Array(100).fill(Number(i % 256n)) })));
+    }
+    const found = await new World(history).search();
+    expect(found.start?.height).toBe(BigInt(honest));
+    expect(found.messages).toBeLessThan(3 * history.messages.length);
+  });
+
   test('a configuration below the least that was asked for', async () => {
     const found = await new World(made()).search({ minConfiguration: 1n });
     expect(found.start).toBeUndefined();

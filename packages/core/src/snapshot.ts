@@ -15,7 +15,7 @@ import type { BlockHeader, StateCommitment } from './block.ts';
 import { invalid } from './errors.ts';
 import { CHUNK_BYTES_MAX } from './limits.ts';
 import { LineReader, parseCount } from './text.ts';
-import { leafHash, proveInclusion, treeRoot, verifyInclusion } from './tree.ts';
+import { leafHash, proveInclusion, rootOfInclusion, treeRoot } from './tree.ts';
 import { height } from './types.ts';
 import type { Hash, Height } from './types.ts';
 
@@ -87,10 +87,13 @@ export function verifyChunk(header: BlockHeader, snapshot: Snapshot): void {
   if (snapshot.height !== header.height || snapshot.stateBytes !== state.bytes) {
     throw invalid('chunk is of another state', { height: String(header.height), chunk: snapshot.chunk });
   }
-  verifyInclusion({
-    index: BigInt(snapshot.chunk), size: BigInt(chunkCount(state.bytes)), leafHash: leafHash(snapshot.data),
-    proof: snapshot.path.map(hashFromText), root: hashFromText(state.root),
-  });
+  if (rootOfChunk(snapshot) !== state.root) throw invalid('chunk is not under the root', { height: String(header.height), chunk: snapshot.chunk });
+}
+
+/** The root of the state whose chunk this is, by its own number, path and size. Throws `invalid` if it is a chunk of none. */
+export function rootOfChunk({ chunk, stateBytes, path, data }: Snapshot): Hash {
+  const size = BigInt(chunkCount(stateBytes));
+  return hashToText(rootOfInclusion({ index: BigInt(chunk), size, leafHash: leafHash(data), proof: path.map(hashFromText) }));
 }
 
 /** How many chunks a state of so many bytes has. */

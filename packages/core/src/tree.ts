@@ -74,9 +74,23 @@ export function verifyInclusion(args: {
   readonly proof: readonly Uint8Array[];
   readonly root: Uint8Array;
 }): void {
-  const { index, size, proof, root } = args;
+  checkHashes('inclusion proof', [args.root]);
+  checkRoot('inclusion proof: another root', args.root, rootOfInclusion(args));
+}
+
+/**
+ * The root under which `proof` shows the leaf with hash `leafHash` as number `index` of the tree of `size` leaves. Throws
+ * `invalid` if it is the proof of no such leaf.
+ */
+export function rootOfInclusion(args: {
+  readonly index: bigint;
+  readonly size: bigint;
+  readonly leafHash: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+}): Uint8Array {
+  const { index, size, proof } = args;
   if (index < 0n || index >= size) throw invalid('inclusion proof: no such leaf', { index: `${index}`, size: `${size}` });
-  checkHashes('inclusion proof', [args.leafHash, root, ...proof]);
+  checkHashes('inclusion proof', [args.leafHash, ...proof]);
   let fn = index;
   let sn = size - 1n;
   let hash = args.leafHash;
@@ -95,7 +109,7 @@ export function verifyInclusion(args: {
     sn >>= 1n;
   }
   if (sn !== 0n) throw invalid('inclusion proof: too few hashes', { found: proof.length });
-  checkRoot('inclusion proof: another root', root, hash);
+  return hash;
 }
 
 /**

@@ -3,7 +3,8 @@
  * checkpoints. It is parsed and nothing of it believed: {@link SnapshotSearch} confirms what it uses.
  */
 import {
-  isPlaitError, MESSAGE_BYTES_MAX, messageHash, parseMessage, utf8Encode, type BlockHeader, type Hash, type LogPosition, type Message, type Note,
+  isPlaitError, MESSAGE_BYTES_MAX, messageHash, parseMessage, rootOfChunk, utf8Encode,
+  type BlockHeader, type Hash, type Height, type LogPosition, type Message, type Note, type Snapshot, type StateCommitment,
 } from '@plait/core';
 import type { LogMessage } from './ports.ts';
 
@@ -29,7 +30,7 @@ export class SnapshotIndex {
   readonly #checkpoint: Uint8Array;
   readonly #headers = new Map<Hash, StateHeader>();
   readonly #checkpoints = new Map<bigint, FoundCheckpoint[]>();
-  readonly #chunks = new Map<string, Map<number, LogPosition[]>>();
+  readonly #chunks = new Map<string, Map<number, LogPosition>>();
 
   constructor(origin: string) {
     this.#checkpoint = utf8Encode(`${origin}\n`);
@@ -41,9 +42,7 @@ export class SnapshotIndex {
     const message = wanted ? parseAny(value) : undefined;
     if (message === undefined) return;
     if (!message.signed) {
-      const { height, stateBytes, chunk } = message.body;
-      const chunks = entry(this.#chunks, `${height} ${stateBytes}`, () => new Map<number, LogPosition[]>());
-      entry(chunks, chunk, () => []).push(position);
+      this.#takeChunk(position, message.body);
     } else if (message.body.kind === 'checkpoint') {
       const { size, root } = message.body;
       entry(this.#checkpoints, size, () => []).push({ root, note: message.note });
@@ -52,6 +51,14 @@ export class SnapshotIndex {
       const hash = messageHash(text);
       if (!this.#headers.has(hash)) this.#headers.set(hash, { header: { ...message.body, state: message.body.state }, text, hash });
     }
+  }
+
+  /** Under the root that it proves: so nobody's chunk is looked up for another state, and one place of each is enough. */
+  #takeChunk(position: LogPosition, snapshot: Snapshot): void {
+    const root = rootOf(snapshot);
+    if (root === undefined) return;
+    const chunks = entry(this.#chunks, keyOf(snapshot.height, { bytes: snapshot.stateBytes, root }), () => new Map<number, LogPosition>());
+    if (!chunks.has(snapshot.chunk)) chunks.set(snapshot.chunk, position);
   }
 
   /** The headers with a state, the one of the largest height first. Several of one height may be there. */
@@ -64,9 +71,22 @@ export class SnapshotIndex {
     return this.#checkpoints.get(size) ?? [];
   }
 
-  /** Where chunks lie that say they are of this header's state, by their numbers. */
-  chunks({ height, state }: StateHeader['header']): ReadonlyMap<number, readonly LogPosition[]> {
-    return this.#chunks.get(`${height} ${state.bytes}`) ?? new Map();
+  /** Where the chunks of this header's state lie, by their numbers: one place of each. */
+  chunks({ height, state }: StateHeader['header']): ReadonlyMap<number, LogPosition> {
+    return this.#chunks.get(keyOf(height, state)) ?? new Map();
+  }
+}
+
+function keyOf(height: Height, { bytes, root }: StateCommitment): string {
+  return `${height} ${bytes} ${root}`;
+}
+
+function rootOf(snapshot: Snapshot): Hash | undefined {
+  try {
+    return rootOfChunk(snapshot);
+  } catch (error) {
+    if (!isPlaitError(error, 'invalid')) throw error;
+    return undefined;
   }
 }
 

@@ -13,6 +13,8 @@ import { isChunkOf } from './snapshot-writer.ts';
 
 /** Messages of the first window. Doubled until a state is found that began in what was searched. */
 const WINDOW = 1_024n;
+/** Chunks that lie further apart are read each for itself. */
+const APART = 32n;
 
 interface Rules extends Pinned {
   readonly minConfiguration?: bigint;
@@ -132,8 +134,7 @@ export class SnapshotSearch {
   }
 
   #evidenceFor({ header }: StateHeader): number {
-    const chunks = [...this.#index.chunks(header).values()].reduce((sum, positions) => sum + positions.length, 0);
-    return chunks + this.#index.checkpoints(header.height + 1n).length;
+    return this.#index.chunks(header).size + this.#index.checkpoints(header.height + 1n).length;
   }
 
   /** The state of a header, all of it under the header's root, and as the header says; undefined if there is none. */
@@ -155,18 +156,14 @@ export class SnapshotSearch {
     const places = this.#index.chunks(header);
     const count = chunkCount(header.state.bytes);
     if (places.size < count) return undefined;
-    const positions = [...places.values()].flat().toSorted((a, b) => Number(a - b));
-    const [first, last] = [positions.at(0), positions.at(-1)];
-    if (first === undefined || last === undefined) return undefined;
     const chunks = new Map<number, Uint8Array>();
-    const wanted = new Set(positions);
-    await this.#log.read(first, logPosition(last + 1n), ({ position, value }) => {
-      const message = wanted.has(position) ? parseAny(value) : undefined;
-      if (message === undefined || message.signed) return false;
-      const { body } = message;
-      if (!chunks.has(body.chunk) && isChunkOf(header, body)) chunks.set(body.chunk, body.data);
-      return chunks.size === count;
-    });
+    const wanted = new Set(places.values());
+    for (const { first, last } of stretchesOf(wanted)) {
+      await this.#log.read(first, logPosition(last + 1n), ({ position, value }) => {
+        const message = wanted.has(position) ? parseAny(value) : undefined;
+        if (message?.signed === false && isChunkOf(header, message.body)) chunks.set(message.body.chunk, message.body.data);
+      });
+    }
     if (chunks.size < count) return undefined;
     return concatBytes(...Array.from({ length: count }, (_, chunk) => chunks.get(chunk) ?? new Uint8Array(0)));
   }
@@ -198,6 +195,17 @@ export class SnapshotSearch {
       checkpointKeys.some((key) => verifyNoteSignature(checkpoint.note, key, this.#rules.verify)));
     return isSigned ? `the checkpoint of size ${size}` : undefined;
   }
+}
+
+/** Stretches that hold all positions, and not much besides: what lies between is whatever anybody has written there. */
+function stretchesOf(positions: Iterable<LogPosition>): readonly { readonly first: LogPosition; last: LogPosition }[] {
+  const stretches: { first: LogPosition; last: LogPosition }[] = [];
+  for (const position of [...positions].toSorted((a, b) => Number(a - b))) {
+    const newest = stretches.at(-1);
+    if (newest === undefined || position - newest.last > APART) stretches.push({ first: position, last: position });
+    else newest.last = position;
+  }
+  return stretches;
 }
 
 /** Whether a header of these numbers follows from the state, as the fold asks of one. */
