@@ -1,5 +1,6 @@
 /** A role's copy of the log, as files: whatever a crash leaves, what was flushed is there. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isPlaitError, logPosition, makeSignerKey } from '@plait/core';
@@ -112,6 +113,35 @@ describe('a folder', () => {
       await after.close();
       expect(await read(after), `cut at ${end}`).toEqual([0, 1, 2, 3]);
     }
+  });
+
+  test('a write that takes only a part, as on a disk that is almost full, is gone on with', async () => {
+    const folder = fresh();
+    const copy = await openCopy(folder, owner);
+    await write(copy, [0]);
+    const handle = await open(join(folder, 'any'), 'w');
+    const proto = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const real = Reflect.get(proto, 'write') as (bytes: Uint8Array) => Promise<unknown>;
+    Reflect.set(proto, 'write', async function short(this: FileHandle, bytes: Uint8Array) {
+      return await real.call(this, bytes.subarray(0, 5));
+    });
+    try {
+      await write(copy, [1, 2]);
+    } finally {
+      Reflect.set(proto, 'write', real);
+    }
+    await write(copy, [3]);
+    await copy.close();
+    expect(await read(copy)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('a file that another process removes while it is looked at is none', async () => {
+    const folder = fresh();
+    await write(await openCopy(folder, owner), [0, 1]);
+    symlinkSync(join(folder, 'gone'), join(folder, '0-gone.copy'));
+    const copy = await openCopy(folder, owner);
+    expect(await read(copy)).toEqual([0, 1]);
   });
 
   test('flushes at the same time write each message once', async () => {

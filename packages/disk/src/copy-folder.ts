@@ -46,7 +46,11 @@ export async function readCopies(folder: string, owner: CopyOwner): Promise<read
   const files: CopyFile[] = [];
   for (const name of names.filter((each) => each.endsWith(SUFFIX)).toSorted()) {
     const path = join(folder, name);
-    const { messages, tornBytes } = await readCopyFile(path, owner);
+    const { messages, tornBytes } = await readCopyFile(path, owner).catch((error: PlaitError) => {
+      // Another process has removed it meanwhile: it was not needed any more.
+      if ((error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return { messages: [], tornBytes: 0 };
+      throw error;
+    });
     const [first, last] = [messages[0], messages.at(-1)];
     if (first === undefined || last === undefined) continue;
     files.push({ path, first: first.position, last: last.position, tornBytes, read: async () => (await readCopyFile(path, owner)).messages });
@@ -183,7 +187,7 @@ class CopyFolder implements LogCopy {
     const current = await this.#fileFor(messages[0] as LogMessage, isApart);
     const last = (messages.at(-1) as LogMessage).position;
     // A crash here leaves a torn tail, which counts as not there; nobody writes to this file again.
-    await current.handle.write(bytes);
+    await current.handle.appendFile(bytes);
     await current.handle.datasync();
     current.last = last;
     current.bytes += bytes.length;
@@ -197,7 +201,7 @@ class CopyFolder implements LogCopy {
     const path = join(this.#folder, `${String(position).padStart(19, '0')}-${randomBytes(4).toString('hex')}${SUFFIX}`);
     const handle = await open(path, 'wx', MODE);
     this.#current = { path, handle, last: position, bytes: 0, wroteMs: Date.now() };
-    await handle.write(copyHead(this.#owner));
+    await handle.appendFile(copyHead(this.#owner));
     await syncFolder(this.#folder);
     return this.#current;
   }
