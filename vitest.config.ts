@@ -1,8 +1,14 @@
 import { defineConfig, type Plugin } from 'vitest/config';
 
-/** Files that need a Kafka or a Redis: their project has the global setup that starts one of each for the whole run. */
-const onKafka = ['test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/launcher/**/*.test.ts',
-  'test/security/**/*.test.ts', 'test/package/**/*.test.ts'];
+/**
+ * Files that need a Kafka or a Redis: their projects have the global setup that starts one of each for the whole run. The
+ * first ones measure time-outs, so they run alone on a machine of two cores; the others wait for most of their time.
+ */
+const alone = [
+  'test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/launcher/**/*.test.ts',
+  'test/e2e/{away,failures,outages,rolling}.test.ts',
+];
+const together = ['test/e2e/**/*.test.ts', 'test/security/**/*.test.ts', 'test/package/**/*.test.ts'];
 /** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
 const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
 
@@ -32,7 +38,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts'],
-          exclude: [...elsewhere, ...onKafka],
+          exclude: [...elsewhere, ...alone, ...together],
           testTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -56,14 +62,27 @@ export default defineConfig({
         ...resolving('node'),
         test: {
           name: 'kafka',
-          include: onKafka,
+          include: alone,
           exclude: elsewhere,
           globalSetup: ['test/global/setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // One file at a time, after all others: they measure time-outs on a machine of two cores.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+          provide: { platform: 'node' },
+        },
+      },
+      {
+        ...resolving('node'),
+        test: {
+          name: 'e2e',
+          include: together,
+          exclude: [...elsewhere, ...alone],
+          globalSetup: ['test/global/setup.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 180_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           provide: { platform: 'node' },
         },
       },

@@ -4,9 +4,9 @@ export type Platform = 'node' | 'browser';
 declare module 'vitest' {
   /** What the configuration and the global setup hand to the tests through `inject`. */
   interface ProvidedContext {
-    /** Kafka's addresses; only in the project `kafka`. */
+    /** Kafka's addresses; only in the projects `kafka` and `e2e`. */
     bootstrapServers: string;
-    /** Redis' URL; only in the project `kafka`. */
+    /** Redis' URL; only in the projects `kafka` and `e2e`. */
     redisUrl: string;
     /** For which platform the project resolves the packages' files. */
     platform: Platform;

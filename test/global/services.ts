@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 
-/** `host:port` list of the Kafka that this whole test run shares; for test files of the project `kafka`. Never stop it: other files use it. */
+/** `host:port` list of the Kafka that this whole test run shares; for test files of the projects `kafka` and `e2e`. Never stop it: other files use it. */
 export function bootstrapServers(): string {
   return inject('bootstrapServers');
 }
 
-/** URL of the Redis that this whole test run shares; for test files of the project `kafka`. Never flush or stop it: other files use it. */
+/** URL of the Redis that this whole test run shares; for test files of the projects `kafka` and `e2e`. Never flush or stop it: other files use it. */
 export function redisUrl(): string {
   return inject('redisUrl');
 }
