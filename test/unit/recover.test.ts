@@ -6,8 +6,10 @@ import { hashToText, height, logPosition, makeSignerKey, sha256, type Hash } fro
 import { openCopy, readCopies, type CopyFile } from '@plait/disk';
 import { markOf, type LogMessage, type LogReader, type OpenLog } from '@plait/roles';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FILLER, RecoveredLog, type DamagedTopic } from '../../apps/plait/src/recovery/recover-log.ts';
+import { FILLER, RecoveredLog, verifyRecovered, type DamagedTopic } from '../../apps/plait/src/recovery/recover-log.ts';
 import { chooseCopies, pinsOf, type Witness } from '../../apps/plait/src/recovery/recover-sources.ts';
+import { History, quickVerify } from '../cold/history.ts';
+import { ledgerKey, ORIGIN } from '../vectors/histories/builder.ts';
 
 const owner = { origin: 'example.com/orders', ledgerKey: makeSignerKey('example.com/orders/ledger', new Uint8Array(32).fill(7)).verifier };
 const hash = (text: string): Hash => hashToText(sha256(new TextEncoder().encode(text)));
@@ -94,6 +96,26 @@ describe('which copies count', () => {
     expect(() => pinsOf([witness('a.json', 5, [3]), witness('b.json', -5, [3])])).toThrow(/a\.json and b\.json.*position 5.*--forget/s);
     expect(pinsOf([witness('a.json', 5, [3]), witness('b.json', 7, [5, 3])]).size).toBe(3);
   });
+});
+
+test('what counted and is in no copy is missed though nobody remembers it, by what was written behind it', async () => {
+  const history = new History();
+  history.grow(30, { snapshotBlocks: 40 });
+  const pinned = { origin: ORIGIN, ledgerKey: ledgerKey.verifier, verify: quickVerify };
+  const copies = async (isKept: (position: bigint) => boolean): Promise<RecoveredLog> => {
+    const folder = join(root, String((folders += 1)));
+    const copy = await openCopy(folder, pinned);
+    for (const each of history.messages) {
+      if (isKept(each.position)) copy.add(each);
+      else copy.begin();
+    }
+    await copy.close();
+    return await recovered(await readCopies(folder, pinned), []);
+  };
+  expect(await verifyRecovered(await copies(() => true), pinned, [])).toMatchObject({ height: 30n });
+  expect(await verifyRecovered(await copies((position) => position < 15n), pinned, [])).toHaveProperty('height');
+  await expect(verifyRecovered(await copies((position) => position < 10n || position > 19n), pinned, []))
+    .rejects.toMatchObject({ code: 'config', message: expect.stringContaining('positions 10 … 19 are in no copy') as string });
 });
 
 describe('the log as it is written anew', () => {

@@ -6,6 +6,7 @@ export * from './follower.ts';
 export * from './cold-start.ts';
 export { requireRemembered, type PastOptions } from './memory.ts';
 export { markOf, thinMarks } from './memory-marks.ts';
+export { seemsAhead } from './memory-signs.ts';
 export * from './lease-keeper.ts';
 export * from './loop.ts';
 export * from './coordinator.ts';

@@ -1,7 +1,7 @@
 /** The log as it will be written anew: every message at its old position, found right by folding it. */
-import { hashToText, logPosition, PlaitError, rangeRoot, type LedgerState, type LogPosition } from '@plait/core';
+import { hashToText, logPosition, PlaitError, rangeRoot, type LedgerState, type LogPosition, type VerifySignature } from '@plait/core';
 import type { CopyFile } from '@plait/disk';
-import { coldStart, Follower, markOf, type Folded, type LogMessage, type LogReader, type Memory, type OpenLog, type Pinned } from '@plait/roles';
+import { coldStart, Follower, markOf, seemsAhead, type Folded, type LogMessage, type LogReader, type Memory, type OpenLog, type Pinned } from '@plait/roles';
 import { agreeingPrefix, copiedMessages, topicMessages, type Pins, type Prefix, type Witness } from './recover-sources.ts';
 
 /** Stands where nothing is known, or where no message was: of an unknown kind, so that every fold ignores it. */
@@ -74,6 +74,18 @@ export class RecoveredLog {
     }
   }
 
+  /** The first stretch from `from` on of which nobody knows what was in it. */
+  hole(from: bigint): { readonly first: bigint; readonly last: bigint } | undefined {
+    const ofTopic = this.#topic === undefined ? [] : [{ first: this.#topic.logStart, last: this.prefixEnd - 1n }];
+    let next = from;
+    for (const { first, last } of [...this.#files, ...ofTopic].toSorted((a, b) => (a.first < b.first ? -1 : 1))) {
+      if (last < next) continue;
+      if (first > next) return { first: next, last: first - 1n };
+      next = last + 1n;
+    }
+    return undefined;
+  }
+
   /** See `OpenLog`. */
   readonly open: OpenLog = (from) => Promise.resolve(new RecoveredReader(this, from, this.end));
 
@@ -127,15 +139,23 @@ class RecoveredReader implements LogReader {
 
 /**
  * Folds the log from its genesis, or from a state in it that a checkpoint or a witness confirms, and gives the state at its
- * end. Throws `config` if it holds neither, and if what some witness remembers is not in it.
+ * end. Throws `config` if it holds neither, if what some witness remembers is not in it, and if a leader's messages behind a
+ * stretch that nobody knows show that something in it counted.
  */
-export async function verifyRecovered(log: RecoveredLog, pinned: Pinned, witnesses: readonly Witness[]): Promise<LedgerState> {
+export async function verifyRecovered(
+  log: RecoveredLog, pinned: Pinned & { readonly verify?: VerifySignature }, witnesses: readonly Witness[],
+): Promise<LedgerState> {
   const furthest = witnesses.toSorted((a, b) => (a.position < b.position ? -1 : 1)).at(-1);
   const memory: Memory = { load: () => Promise.resolve(furthest), save: () => Promise.resolve() };
   const { start } = await coldStart({ ...pinned, openLog: log.open, memory });
   const unmet = new Unmet(witnesses);
-  const reader = await log.open(logPosition(start === undefined ? 0n : start.position + 1n));
-  const follower = new Follower({ ...pinned, log: reader, ...(start === undefined ? {} : { start }) }, (folded) => unmet.take(folded));
+  const from = logPosition(start === undefined ? 0n : start.position + 1n);
+  const hole = log.hole(from);
+  const reader = await log.open(from);
+  const follower = new Follower({ ...pinned, log: reader, ...(start === undefined ? {} : { start }) }, (folded) => {
+    unmet.take(folded);
+    if (hole !== undefined && folded.position > hole.last) requireComplete(folded, hole, pinned.verify);
+  });
   while (!(await follower.readToEnd())) continue;
   await reader.close();
   const { state } = follower;
@@ -148,6 +168,19 @@ export async function verifyRecovered(log: RecoveredLog, pinned: Pinned, witness
   throw new PlaitError('config', `${missing.path} remembers position ${missing.position} and ${missing.height} blocks, and what is found ends at ` +
     `position ${log.end - 1n} with ${state.height} blocks: records would get other numbers than were read already. Name the copies that hold the ` +
     `rest with --copy; or, if that role knew only what the log became after it was rolled back, reset it with "plait recover --forget ${missing.path}"`);
+}
+
+/** Throws `config` if the message could not have been written if nothing had counted in the hole before it. */
+function requireComplete(
+  { position, value, outcome, state }: Folded, { first, last }: { readonly first: bigint; readonly last: bigint }, verify?: VerifySignature,
+): void {
+  if (outcome.kind !== 'ignored' || state === undefined) return;
+  // Of the leader's own blocks only one over another past has other content.
+  const isOfMore = (outcome.of === 'block' && outcome.reason === 'content') || seemsAhead(value, outcome, state, verify);
+  if (!isOfMore) return;
+  throw new PlaitError('config', `positions ${first} … ${last} are in no copy and not in what is left of the topic, and the message at position ` +
+    `${position} shows that blocks, or what they number, were there: records would get other numbers than were read already. Name the copies ` +
+    'that hold them with --copy; if there are none, a successor goes on: see "plait init --help", --succeeds');
 }
 
 /** Witnesses whose message, header and checkpoint were not met yet. */
