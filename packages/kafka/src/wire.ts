@@ -198,6 +198,8 @@ export class Wire {
     { topic, partition, value, timeoutMs, beforeSend }: TopicPartition & { value: Buffer; timeoutMs: number; beforeSend: () => void },
   ): Promise<number> {
     return await this.#ask(node, 'other', async (broker) => {
+      // kafkajs would connect again without a word, perhaps to a broker with an older copy of the log: the caller looks first.
+      if (broker.connectionPool.pool[0]?.isConnected() !== true) throw new Error('the connection ended');
       beforeSend();
       const make = broker.lookupRequest(apiKeys.Produce, requests.Produce);
       const message = { key: null, value, headers: {} };
