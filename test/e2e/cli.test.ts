@@ -349,7 +349,8 @@ describe('what cannot work says why', () => {
     const folder = await newFolder();
     const topic = uniqueName('away');
     await createTopic(topic, 1);
-    expect((await plait('init', '--topic', topic, '--ledger', folder)).code).toBe(0);
+    const created = await plait('init', '--topic', topic, '--ledger', folder);
+    expect(created.code, created.stderr).toBe(0);
     // Port 1 refuses; 192.0.2.1 (RFC 5737) never answers.
     for (const address of ['127.0.0.1:1', '192.0.2.1:9092']) {
       const { code, stderr, ms } = await plait(command, '--ledger', folder, '--bootstrap-server', address);
