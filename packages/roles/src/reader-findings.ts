@@ -48,13 +48,14 @@ export function givesNothing(line: Line, newest: LedgerState): PlaitError {
 
 /**
  * The `missing` error that a finding comes to, or undefined if it is tampering. A partition that began anew holds other
- * records than those of its former generations: that they differ proves nothing.
+ * records than those of its former generations: that they differ proves nothing. What lies wholly below `begins`, where the
+ * generations after the segment's begin, was never given up, though.
  */
-export function goneBy(finding: PlaitError, line: Line, newest: LedgerState): PlaitError | undefined {
+export function goneBy(finding: PlaitError, line: Line, { newest, begins }: { newest: LedgerState; begins: Offset | undefined }): PlaitError | undefined {
   if (finding.code === 'missing') return finding;
   const { segment } = line;
   const { generation } = chainOf(newest, segment).end;
-  if (segment.generation >= generation) return undefined;
+  if (segment.generation >= generation || (begins !== undefined && segment.nextOffset <= begins)) return undefined;
   return new PlaitError('missing', `${describe(segment)} is of generation ${segment.generation}, and the partition began anew as ` +
     `generation ${generation}: what it holds now cannot tell (${finding.message})`, { details: placeOf(line, {}), cause: finding });
 }

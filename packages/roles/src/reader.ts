@@ -12,6 +12,7 @@ import { DEFAULT_TIMES, IDLE_WAIT_MS, NEWEST_AGE_MS_MAX, PROBE_WAIT_MS, type Rol
 import type { Clock, SourceOutOfRange, SourceReader, SourceRecord } from './ports.ts';
 import { accused, belowStart, beyondEnd, differs, falseLoss, givesNothing, goneBy, isVoid, tooMany, type Held, type Reported } from './reader-findings.ts';
 import { RecordBuffer } from './record-buffer.ts';
+import { Restarts } from './restarts.ts';
 
 /** What a reader needs. */
 export interface ReaderOptions extends FollowerOptions {
@@ -57,6 +58,7 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #times: RoleTimes;
   readonly #follower: Follower;
+  readonly #restarts: Restarts;
   readonly #hasher = new SegmentHasher();
   readonly #buffers = new Map<string, RecordBuffer>();
   /** Where partitions begin, as far as they told, by generation (one made anew begins at 0 again): all below is gone. */
@@ -77,6 +79,7 @@ export class Reader {
     this.#options = options;
     this.#times = { ...DEFAULT_TIMES, ...options.times };
     this.#follower = new Follower(options, (folded) => this.#absorb(folded));
+    this.#restarts = new Restarts(options.openLog);
   }
 
   /** The fold of what this reader has read; undefined before genesis. */
@@ -137,7 +140,8 @@ export class Reader {
     if (newest === undefined) return undefined;
     const { segment } = next.line;
     if (isVoid(newest.configuration.body.voids, segment)) return { kind: 'void', segment, ...next };
-    const gone = goneBy(finding, next.line, newest);
+    const begins = finding.code === 'missing' ? undefined : await this.#restarts.after(segment, newest, this.position);
+    const gone = goneBy(finding, next.line, { newest, begins });
     if (gone === undefined) throw accused(finding, this.#reported.get(segment));
     if (segment.kind === 'loss') return { kind: 'loss', segment, ...next };
     if (this.#options.onMissing !== 'report') throw gone;
@@ -166,6 +170,7 @@ export class Reader {
     if (outcome.kind === 'report') {
       for (const { segment } of outcome.segments) this.#reported.set(segment, { worker: outcome.key, position });
     }
+    if (outcome.kind === 'configuration') this.#restarts.take(outcome.hash, outcome.configuration);
     if (outcome.kind !== 'block') return;
     for (const line of outcome.lines) {
       const numbered = { line, block: outcome.header, position };
