@@ -5,11 +5,8 @@ import { defineConfig, type Plugin } from 'vitest/config';
  * Files that need a Kafka or a Redis: their projects have the global setup that starts one of each for the whole run. The
  * first ones measure time-outs, so they run alone on a machine of two cores; the others wait for most of their time.
  */
-const alone = [
-  'test/contract/**/*.test.ts', 'test/kafka/**/*.test.ts', 'test/launcher/**/*.test.ts',
-  'test/e2e/{away,failures,outages,rolling}.test.ts',
-];
-const together = ['test/e2e/**/*.test.ts', 'test/security/**/*.test.ts', 'test/package/**/*.test.ts'];
+const alone = ['test/contract/**/*.test.ts', 'test/kafka/membership.test.ts', 'test/e2e/{failures,outages,rolling}.test.ts'];
+const together = ['test/{e2e,kafka,launcher,package,security}/**/*.test.ts'];
 /** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
 const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
 

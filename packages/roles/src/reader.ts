@@ -3,7 +3,7 @@
  * the global order. A segment is verified before any of its records is handed out.
  */
 import {
-  hashToText, isPlaitError, minimalPayload, offset, partitionName, PlaitError, segmentCount, SegmentHasher,
+  chainOf, hashToText, isPlaitError, minimalPayload, offset, partitionName, PlaitError, segmentCount, SegmentHasher,
   type BlockHeader, type LedgerState, type Line, type LogPosition, type LossSegment, type Offset, type RecordSegment, type Segment,
   type TopicPartition,
 } from '@plait/core';
@@ -244,8 +244,11 @@ export class Reader {
     return nowMs - this.#nothingSinceMs;
   }
 
+  /** Nobody waits for more of a generation that has ended, as far as is known here. */
   #isPatienceOver(segment: Segment): boolean {
-    return this.#endsEarly.has(generationName(segment)) || this.#waitedMs() >= this.#times.beyondEndMs;
+    const known = this.#newest?.state ?? this.state;
+    const hasEnded = known !== undefined && chainOf(known, segment).end.generation > segment.generation;
+    return hasEnded || this.#endsEarly.has(generationName(segment)) || this.#waitedMs() >= this.#times.beyondEndMs;
   }
 
   #beyondEnd(line: Line, held: Held): PlaitError {
