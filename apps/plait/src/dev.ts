@@ -12,6 +12,7 @@ import { makeLog, type Log } from './log.ts';
 import { countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from './options.ts';
 import { printLine, programName } from './output.ts';
 import { spawnRole, type RoleProcess } from './roles.ts';
+import { settled } from './settled.ts';
 import { stopSignal } from './stopping.ts';
 
 const EXAMPLES = `
@@ -94,7 +95,7 @@ async function ensureTopics(kafka: KafkaOptions, topics: readonly string[], part
       topics: missing.map((topic) => ({ topic, numPartitions: partitions, replicationFactor: -1 })),
     });
     for (const topic of missing) {
-      const { length } = await topicOffsets({ kafka, topic });
+      const { length } = await settled(() => topicOffsets({ kafka, topic }));
       log.info({ event: 'topic' }, `created the topic ${topic} with ${length} partitions`);
     }
   } catch (error) {

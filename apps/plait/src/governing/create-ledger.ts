@@ -205,7 +205,7 @@ async function startsOf(plan: LedgerPlan, kafka: KafkaOptions): Promise<readonly
   if (plan.succeeds !== undefined) return plan.succeeds.starts.filter(({ topic }) => plan.sources.includes(topic));
   const starts: Start[] = [];
   for (const topic of plan.sources) {
-    for (const { partition, logStart, end } of await topicOffsets({ kafka, topic })) {
+    for (const { partition, logStart, end } of await settled(() => topicOffsets({ kafka, topic }))) {
       const from = plan.from === 'latest' ? end : logStart;
       if (from > 0n) starts.push({ topic, partition, generation: generation(0n), offset: offset(from) });
     }

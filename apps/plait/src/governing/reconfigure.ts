@@ -13,6 +13,7 @@ import { appendAndReadBack, foldLog, requireCounts, type FoldedLog } from './log
 import { makeLog, type Log } from '../log.ts';
 import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
 import { printLine } from '../output.ts';
+import { settled } from '../settled.ts';
 import { planConfiguration } from './reconfigure-plan.ts';
 import { parseRestart, parseVoidWish, readVerifierKey, type SigningRole, type Wishes } from './reconfigure-wishes.ts';
 import { readSigned, SIGNED_SUFFIX, signWithFile, writeForSigning } from './signing.ts';
@@ -230,7 +231,7 @@ async function offsetsOf(wishes: Wishes, state: LedgerState, { kafka, ledger, lo
   const kept = state.configuration.body.sources.filter((topic) => !removeTopics.includes(topic));
   const topics = new Set([...addTopics, ...restarts.map(({ topic }) => topic).filter((topic) => kept.includes(topic)), ...(partitionsMax === undefined ? [] : kept)]);
   const offsets = new Map<string, readonly PartitionOffsets[]>();
-  for (const topic of topics) offsets.set(topic, await topicOffsets({ kafka, topic }));
+  for (const topic of topics) offsets.set(topic, await settled(() => topicOffsets({ kafka, topic })));
   return offsets;
 }
 
