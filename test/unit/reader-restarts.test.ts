@@ -8,12 +8,40 @@ import { BODY, ledgerKey, ORIGIN } from '../vectors/histories/builder.ts';
 const clock: Clock = { nowMs: () => 0, wallMs: () => 0, sleep: async () => undefined };
 const payload = minimalPayload(encodePayload({ key: null, value: new Uint8Array(8), headers: [] }));
 /** What the partition holds is not what was hashed. */
-const source: SourceReader = {
-  seek: () => undefined, drop: () => undefined, find: () => undefined, close: async () => undefined,
-  poll: async (): Promise<SourceEvent[]> => [{
-    kind: 'records', topic: 'orders', partition: 0, firstOffset: offset(0n), records: [{ offset: offset(0n), timestamp: 0n, payload }], nextOffset: offset(1n),
-  }],
+const answer: SourceEvent = {
+  kind: 'records', topic: 'orders', partition: 0, firstOffset: offset(0n), records: [{ offset: offset(0n), timestamp: 0n, payload }], nextOffset: offset(1n),
 };
+const source: SourceReader = {
+  seek: () => undefined, drop: () => undefined, find: () => undefined, close: async () => undefined, poll: async () => [answer],
+};
+
+/** Records come with the third poll behind a seek; what the partition holds is said at once. */
+class Slow implements SourceReader {
+  #polls = 0;
+  #isAsked = false;
+
+  seek(): void {
+    this.#polls = 0;
+  }
+
+  find(): void {
+    this.#isAsked = true;
+  }
+
+  drop(): void {
+    this.#isAsked = false;
+  }
+
+  async poll(): Promise<SourceEvent[]> {
+    if (this.#isAsked) return [{ kind: 'found', topic: 'orders', partition: 0, logStart: offset(0n), end: offset(1n) }];
+    this.#polls += 1;
+    return this.#polls < 3 ? [] : [answer];
+  }
+
+  async close(): Promise<void> {
+    this.drop();
+  }
+}
 
 /** Reads the messages of the log below `end`, as if the others came later. */
 function logOf(history: History, from: LogPosition, end = history.end): LogReader {
@@ -54,4 +82,16 @@ test.each([
     });
     await expect(reader.step()).rejects.toMatchObject({ code });
   }
+});
+
+test('records of a former generation that are there are waited for, however slowly they come', async () => {
+  const { history } = restarted([0n]);
+  const reader = new Reader({
+    origin: ORIGIN, ledgerKey: ledgerKey.verifier, log: logOf(history, logPosition(0n)), verify: quickVerify, source: new Slow(), clock,
+    openLog: async (from) => logOf(history, from), newest: async () => history.state,
+  });
+  const read = async (): Promise<void> => {
+    for (let steps = 0; steps < 20; steps += 1) await reader.step();
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'missing', message: expect.stringContaining('differs from what was hashed') });
 });

@@ -63,12 +63,12 @@ export class Reader {
   readonly #buffers = new Map<string, RecordBuffer>();
   /** Where partitions begin, as far as they told, by generation (one made anew begins at 0 again): all below is gone. */
   readonly #logStarts = new Map<string, Offset>();
-  /** Generations of partitions that a line lies beyond the end of, found after a wait: until something comes nobody waits again. */
-  readonly #endsEarly = new Set<string>();
   /** Who reported what waits, and where. Segments of a state from which reading began are not in it. */
   readonly #reported = new WeakMap<Segment, Reported>();
   #queue: NumberedLine[] = [];
   #queueStart = 0;
+  /** A line that is all there, as its partition said when it was asked: its records only have not come yet. */
+  #heldLine: Line | undefined;
   /** Since when nothing came for the line in front. */
   #nothingSinceMs: number | undefined;
   /** What was found wrong with the line in front, until the newest configuration was asked. */
@@ -85,6 +85,12 @@ export class Reader {
   /** The fold of what this reader has read; undefined before genesis. */
   get state(): LedgerState | undefined {
     return this.#follower.state;
+  }
+
+  /** The newest state that is known here: of the own fold, or the one that was asked for. */
+  get #known(): LedgerState | undefined {
+    const asked = this.#newest?.state;
+    return asked !== undefined && (this.state === undefined || asked.position > this.state.position) ? asked : this.state;
   }
 
   /** For a stop in good order, after the last step: what was folded is remembered. Throws as the memory and the copy. */
@@ -197,8 +203,8 @@ export class Reader {
   async #resolve(next: NumberedLine): Promise<VerifiedSegment | undefined> {
     const { line } = next;
     const { segment } = line;
-    // The newest configuration that was read decides: each repeats the voids of those before it.
-    if (isVoid(this.state?.configuration.body.voids ?? [], segment)) return { kind: 'void', segment, ...next };
+    // The newest configuration that is known decides: each repeats the voids of those before it.
+    if (isVoid(this.#known?.configuration.body.voids ?? [], segment)) return { kind: 'void', segment, ...next };
     if (segment.kind === 'loss') return await this.#resolveLoss(segment, next);
     const known = this.#buffers.get(partitionName(segment));
     const atHand = known?.firstOffset === segment.firstOffset ? known : undefined;
@@ -229,12 +235,11 @@ export class Reader {
       if (event.kind === 'out-of-range') return await this.#outOfRange(event, segment, line);
       // The partition is watched only while it is asked what it holds.
       if (event.kind === 'records') buffer.add(event);
-      this.#endsEarly.delete(generationName(segment));
       this.#nothingSinceMs = undefined;
     }
     // A worker may say of any range that it holds a few records: nobody buffers all of it to see that it does not.
     if (buffer.nextOffset < segment.nextOffset && BigInt(buffer.count) > segmentCount(segment)) throw tooMany(line, buffer);
-    if (events.length === 0 && this.#isPatienceOver(segment)) await this.#lookInto(segment, line);
+    if (events.length === 0 && this.#isPatienceOver(line)) await this.#lookInto(segment, line);
   }
 
   /** How long nothing came for the line in front, counting from the first time it is asked. */
@@ -244,22 +249,16 @@ export class Reader {
     return nowMs - this.#nothingSinceMs;
   }
 
-  /** Nobody waits for more of a generation that has ended, as far as is known here. */
-  #isPatienceOver(segment: Segment): boolean {
-    const known = this.#newest?.state ?? this.state;
-    const hasEnded = known !== undefined && chainOf(known, segment).end.generation > segment.generation;
-    return hasEnded || this.#endsEarly.has(generationName(segment)) || this.#waitedMs() >= this.#times.beyondEndMs;
-  }
-
-  #beyondEnd(line: Line, held: Held): PlaitError {
-    this.#endsEarly.add(generationName(line.segment));
-    return beyondEnd({ line, held });
+  /** A generation that has ended, as far as is known here, gets nothing more: what it does not hold is not waited for. */
+  #isPatienceOver(line: Line): boolean {
+    const hasEnded = this.#known !== undefined && chainOf(this.#known, line.segment).end.generation > line.segment.generation;
+    return (hasEnded && this.#heldLine !== line) || this.#waitedMs() >= this.#times.beyondEndMs;
   }
 
   async #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): Promise<void> {
     this.#learn(segment, event);
     if (segment.firstOffset < event.logStart) throw belowStart({ line, held: event });
-    if (this.#isPatienceOver(segment)) throw this.#beyondEnd(line, event);
+    if (this.#isPatienceOver(line)) throw beyondEnd({ line, held: event });
     await this.#options.clock.sleep(IDLE_WAIT_MS);
     this.#seek(segment);
   }
@@ -269,7 +268,8 @@ export class Reader {
     const held = await this.#ask(segment, line);
     if (held === undefined) return;
     if (segment.firstOffset < held.logStart) throw belowStart({ line, held });
-    if (held.end < segment.nextOffset) throw this.#beyondEnd(line, held);
+    if (held.end < segment.nextOffset) throw beyondEnd({ line, held });
+    this.#heldLine = line;
     this.#nothingSinceMs = undefined;
   }
 
