@@ -1,5 +1,5 @@
 /** Patience with a topic that was made just now. */
-import { isPlaitError } from '@plait/core';
+import { isTransient } from '@plait/core';
 import { systemClock } from '@plait/ledger';
 
 const SETTLE_MS = 10_000;
@@ -12,8 +12,7 @@ export async function settled<T>(attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt();
     } catch (error) {
-      const again = isPlaitError(error, 'unavailable') || isPlaitError(error, 'unknown');
-      if (!again || systemClock.nowMs() >= deadlineMs) throw error;
+      if (!isTransient(error) || systemClock.nowMs() >= deadlineMs) throw error;
       await systemClock.sleep(REST_MS);
     }
   }

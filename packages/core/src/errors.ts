@@ -43,6 +43,11 @@ export function isPlaitError(error: unknown, code?: ErrorCode): error is PlaitEr
   return error instanceof PlaitError && (code === undefined || error.code === code);
 }
 
+/** True iff the error may pass by itself, so that the same can be tried again: `unavailable` or `unknown`. */
+export function isTransient(error: unknown): error is PlaitError {
+  return isPlaitError(error, 'unavailable') || isPlaitError(error, 'unknown');
+}
+
 /** An `invalid` error: hostile or damaged bytes, or evidence that does not verify. */
 export function invalid(message: string, details: ErrorDetails = {}): PlaitError {
   return new PlaitError('invalid', message, { details });

@@ -1,5 +1,5 @@
 /** Going on while no broker answers, for a while. */
-import { isPlaitError, PlaitError } from '@plait/core';
+import { isTransient, PlaitError } from '@plait/core';
 import { systemClock } from './clock.ts';
 
 const REST_MS = 200;
@@ -20,7 +20,7 @@ export function patient<T>(
       try {
         return await step();
       } catch (error) {
-        if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
+        if (!isTransient(error)) throw error;
         const nowMs = systemClock.nowMs();
         sinceMs ??= nowMs;
         if (nowMs - sinceMs >= patienceMs) throw new PlaitError('unavailable', error.message, { details: error.details, cause: error });

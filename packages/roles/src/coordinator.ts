@@ -10,9 +10,10 @@
  *        └────────────────── (fenced) ◄── newer claim or configuration, or another text at its height
  */
 import {
-  epoch, formatBlock, formatClaim, invariant, isPlaitError, messageHash, sealBlock, signNote,
+  epoch, formatBlock, formatClaim, invariant, messageHash, sealBlock, signNote,
   type Epoch, type Hash, type Height, type LedgerState, type SignerKey,
 } from '@plait/core';
+import { appendIfConfirmed } from './append.ts';
 import type { Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
@@ -223,15 +224,7 @@ export class Coordinator {
     await this.#send(sent.bytes);
   }
 
-  /** An append whose outcome is settled by reading, whatever the answer says. */
   async #send(bytes: Uint8Array): Promise<void> {
-    // The log may have been rolled back since it was last looked at. Not sent is as good as lost: it is sent again.
-    if (!this.#follower.confirmed) return;
-    try {
-      await this.#options.appender.append(bytes);
-    } catch (error) {
-      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
-      this.#options.observe?.({ event: 'waiting', why: error.message });
-    }
+    await appendIfConfirmed(bytes, { ...this.#options, follower: this.#follower });
   }
 }

@@ -1,5 +1,5 @@
 /** Runs a role: step after step until it is told to stop. */
-import { isPlaitError } from '@plait/core';
+import { isTransient } from '@plait/core';
 import type { Observe } from './events.ts';
 import type { Clock } from './ports.ts';
 
@@ -26,7 +26,7 @@ export async function runLoop(
       await role.step(signal);
       restMs = REST_MS;
     } catch (error) {
-      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
+      if (!isTransient(error)) throw error;
       observe?.({ event: 'waiting', why: error.message });
       await clock.sleep(restMs, signal);
       restMs = Math.min(restMs * 2, REST_MS_MAX);

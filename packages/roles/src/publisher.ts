@@ -5,8 +5,9 @@
  * often. It signs only what it has read back as accepted, and what extends the largest checkpoint that it remembers.
  */
 import {
-  formatCheckpoint, hashToText, invariant, isPlaitError, rangeRoot, signNote, type Hash, type LedgerState, type SignerKey,
+  formatCheckpoint, hashToText, invariant, rangeRoot, signNote, type Hash, type LedgerState, type SignerKey,
 } from '@plait/core';
+import { appendIfConfirmed } from './append.ts';
 import type { Observe } from './events.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { DEFAULT_TIMES, IDLE_WAIT_MS, type RoleTimes } from './limits.ts';
@@ -121,16 +122,8 @@ export class Publisher {
     observe?.({ event: 'published', size: tree.size, hasState: missing !== undefined });
   }
 
-  /** An append whose outcome is settled by reading, whatever the answer says. */
   async #send(bytes: Uint8Array): Promise<void> {
-    // The log may have been rolled back since it was last looked at. Not sent is as good as lost: it is sent again.
-    if (!this.#follower.confirmed) return;
-    try {
-      await this.#options.appender.append(bytes);
-    } catch (error) {
-      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
-      this.#options.observe?.({ event: 'waiting', why: error.message });
-    }
+    await appendIfConfirmed(bytes, { ...this.#options, follower: this.#follower });
   }
 }
 

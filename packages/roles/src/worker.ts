@@ -9,7 +9,7 @@
  * section 5). It is tried again when its chain went another way, with the next assignment, and with the next configuration.
  */
 import {
-  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, partitionName, REPORT_BYTES_MAX, segmentCount,
+  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, isTransient, partitionName, REPORT_BYTES_MAX, segmentCount,
   segmentHash, signNote, type Hash, type LedgerState, type Offset, type PlaitError, type Segment, type SignerKey, type TopicPartition,
 } from '@plait/core';
 import { describeOther } from './chain-check.ts';
@@ -344,7 +344,7 @@ export class Worker {
       await this.#options.appender.append(bytes);
       this.#again = undefined;
     } catch (error) {
-      if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) this.#failure = error;
+      if (!isTransient(error)) this.#failure = error;
       this.#again = bytes;
       this.#restUntilMs = this.#options.clock.nowMs() + this.#times.resendMs / 4;
       this.#options.observe?.({ event: 'waiting', why: (error as Error).message });
@@ -355,7 +355,7 @@ export class Worker {
 }
 
 function ignoreOutage(error: unknown): void {
-  if (!isPlaitError(error, 'unavailable') && !isPlaitError(error, 'unknown')) throw error;
+  if (!isTransient(error)) throw error;
 }
 
 /** The partition that an error of the source names. */

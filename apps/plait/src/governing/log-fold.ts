@@ -1,5 +1,5 @@
 /** The fold of a ledger's log, for commands that look at it or append to it once. */
-import { apply, isPlaitError, logPosition, PlaitError, type LedgerState } from '@plait/core';
+import { apply, isPlaitError, isTransient, logPosition, PlaitError, type LedgerState } from '@plait/core';
 import { openLogReader, type KafkaOptions } from '@plait/kafka';
 import { systemClock, type LedgerFile } from '@plait/ledger';
 import { Follower, type Folded, type LogAppender } from '@plait/roles';
@@ -81,7 +81,7 @@ async function appended(message: Uint8Array, appender: LogAppender): Promise<boo
     await appender.append(message);
     return true;
   } catch (error) {
-    if (isPlaitError(error, 'unavailable') || isPlaitError(error, 'unknown')) return false;
+    if (isTransient(error)) return false;
     throw error;
   }
 }
