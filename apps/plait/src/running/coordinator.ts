@@ -5,9 +5,9 @@ import { openLease, type RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
 import { redisPlace, type RedisCommandOptions } from '../settings/config-redis.ts';
 import { observer } from '../log.ts';
-import { bootstrapOption, copyOption, countArgument, ledgerOption, logLevelOption, minConfigurationOption, stateOption, redisOption } from '../options.ts';
+import { countArgument, redisOption } from '../options.ts';
 import { stopSignal } from '../stopping.ts';
-import { configurationWatch, daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, type RoleOptions, type RoleSettings } from './wiring.ts';
+import { daemon, leaseKey, openLog, pinnedOf, roleSettings, runTogether, systemRandom, watched, withRoleOptions, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 const EXAMPLES = `
 Run two or three: one leads, the others stand by. Redis only decides who tries first; the order never depends on it.
@@ -26,18 +26,11 @@ interface CoordinatorCommandOptions extends RoleOptions, RedisCommandOptions {
 
 /** The command. */
 export function coordinatorCommand(): Command {
-  return new Command('coordinator')
+  return withRoleOptions(new Command('coordinator'), 'coordinator')
     .summary('lead, or stand by: number what was reported')
     .description('Claims the lead if nobody leads, and numbers reported segments in signed blocks. Stops in good order on Ctrl-C or SIGTERM.')
-    .addOption(bootstrapOption())
     .addOption(redisOption())
-    .addOption(ledgerOption())
-    .option('--key <file>', 'coordinator key (default: keys/coordinator.key in the ledger\'s folder)')
     .option('--lease-ttl <ms>', 'how long the lease lasts if its holder dies', countArgument(1_000, LEASE_TTL_MS_MAX), LEASE_TTL_MS)
-    .addOption(stateOption())
-    .addOption(copyOption())
-    .addOption(minConfigurationOption())
-    .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: CoordinatorCommandOptions) => {
       const signal = stopSignal();
@@ -50,7 +43,7 @@ export function coordinatorCommand(): Command {
 }
 
 /** Coordinates until the signal aborts; then gives the lease up. Throws what ends a coordinator. */
-export async function runCoordinator(settings: RoleSettings & { readonly redis: RedisPlace; readonly leaseTtlMs: number }): Promise<void> {
+async function runCoordinator(settings: RoleSettings & { readonly redis: RedisPlace; readonly leaseTtlMs: number }): Promise<void> {
   const { ledger, key, signal, redis, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: 0 });
@@ -61,13 +54,6 @@ export async function runCoordinator(settings: RoleSettings & { readonly redis: 
   const coordinator = new Coordinator({
     ...pinnedOf(ledger), ...keeping, log: reader, key, appender, lease: keeper, clock: systemClock, random: systemRandom, observe,
   });
-  const watch = configurationWatch(settings, 'coordinator');
-  const role = {
-    step: async (): Promise<void> => {
-      await coordinator.step();
-      if (coordinator.caughtUp) await watch(coordinator.state);
-    },
-  };
-  await runTogether([keeper, role], { clock: systemClock, signal, observe });
+  await runTogether([keeper, watched(coordinator, settings, 'coordinator')], { clock: systemClock, signal, observe });
   await coordinator.drain();
 }

@@ -3,9 +3,8 @@ import { Command } from 'commander';
 import { systemClock } from '@plait/ledger';
 import { Publisher } from '@plait/roles';
 import { observer } from '../log.ts';
-import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from '../options.ts';
 import { stopSignal } from '../stopping.ts';
-import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, type RoleOptions, type RoleSettings } from './wiring.ts';
+import { daemon, openLog, pinnedOf, roleSettings, runTogether, watched, withRoleOptions, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 /** It signs once a second: how long a block may rest unread. */
 const LOG_PACE_MS = 25;
@@ -21,16 +20,9 @@ Examples:
 
 /** The command. */
 export function publisherCommand(): Command {
-  return new Command('publisher')
+  return withRoleOptions(new Command('publisher'), 'checkpoint')
     .summary('sign checkpoints over the blocks')
     .description('Signs a checkpoint over the blocks at most once a second, and one for each block with a state. Stops in good order on Ctrl-C or SIGTERM.')
-    .addOption(bootstrapOption())
-    .addOption(ledgerOption())
-    .option('--key <file>', 'checkpoint key (default: keys/checkpoint.key in the ledger\'s folder)')
-    .addOption(stateOption())
-    .addOption(copyOption())
-    .addOption(minConfigurationOption())
-    .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: RoleOptions) => {
       const signal = stopSignal();
@@ -39,19 +31,12 @@ export function publisherCommand(): Command {
 }
 
 /** Publishes until the signal aborts. Throws what ends a publisher. */
-export async function runPublisher(settings: RoleSettings): Promise<void> {
+async function runPublisher(settings: RoleSettings): Promise<void> {
   const { ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
   const observe = observer(settings.log);
   const publisher = new Publisher({ ...pinnedOf(ledger), ...keeping, log: reader, key, appender, clock: systemClock, observe });
-  const watch = configurationWatch(settings, 'publisher');
-  const role = {
-    step: async (): Promise<void> => {
-      await publisher.step();
-      if (publisher.caughtUp) await watch(publisher.state);
-    },
-  };
-  await runTogether([role], { clock: systemClock, signal, observe });
+  await runTogether([watched(publisher, settings, 'publisher')], { clock: systemClock, signal, observe });
   await publisher.drain();
 }

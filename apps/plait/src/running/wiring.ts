@@ -1,5 +1,6 @@
 /** What the roles have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
 import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
@@ -8,7 +9,7 @@ import { coldStart, requireRemembered, runLoop, type Clock, type LogAppender, ty
 import { Told, explain } from '../exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from '../keys.ts';
 import { makeLog, observer, type Log } from '../log.ts';
-import { kafkaOptions, type CommonOptions } from '../options.ts';
+import { bootstrapOption, copyOption, kafkaOptions, ledgerOption, logLevelOption, minConfigurationOption, stateOption, type CommonOptions } from '../options.ts';
 
 /** Randomness for the roles. */
 export const systemRandom: Random = {
@@ -40,6 +41,18 @@ export interface RoleOptions extends CommonOptions {
   readonly state?: string;
   readonly copy?: string;
   readonly minConfiguration: bigint;
+}
+
+/** The command, with what every role can be told. */
+export function withRoleOptions(command: Command, key: 'worker' | 'coordinator' | 'checkpoint'): Command {
+  return command
+    .addOption(bootstrapOption())
+    .addOption(ledgerOption())
+    .option('--key <file>', `${key} key (default: keys/${key}.key in the ledger's folder)`)
+    .addOption(stateOption())
+    .addOption(copyOption())
+    .addOption(minConfigurationOption())
+    .addOption(logLevelOption());
 }
 
 /** Reads the folder's files. Throws `config`. */
@@ -119,7 +132,7 @@ export interface Keeping {
 const KEEPS_COPY: ReadonlySet<string> = new Set(['coordinator', 'publisher']);
 
 /** Opens a role's state file and its copy, which is closed by `ports`. Throws `config`, `unavailable`. */
-export async function keepingOf(
+async function keepingOf(
   { kafka, ledger, stateFile, copyFolder }: Pick<RoleSettings, 'kafka' | 'ledger' | 'stateFile' | 'copyFolder'>, ports: AsyncDisposableStack,
 ): Promise<Keeping> {
   const memory = openStateFile(stateFile);
@@ -135,7 +148,7 @@ const KEYS_OF = { worker: 'workerKeys', coordinator: 'coordinatorKeys', publishe
  * Looks at each configuration that comes into force: whether the role's key is in it (an alarm: without that the role does
  * nothing), and for a worker, the one that reads the sources, their settings (throws `config` when one is compacted).
  */
-export function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): (state: LedgerState | undefined) => Promise<void> {
+function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): (state: LedgerState | undefined) => Promise<void> {
   const observe = observer(log);
   let seen = '';
   return async (state) => {
@@ -150,6 +163,19 @@ export function configurationWatch({ kafka, key, log }: RoleSettings, role: Role
       for (const warning of warnings) log.warn({ event: 'setting' }, warning);
     }
     seen = hash;
+  };
+}
+
+/** A role for a loop, that looks at each configuration once it has caught up: what was read before may be long over. */
+export function watched(
+  role: { step(): Promise<void>; readonly caughtUp: boolean; readonly state: LedgerState | undefined }, settings: RoleSettings, name: RoleName,
+): Role {
+  const watch = configurationWatch(settings, name);
+  return {
+    step: async () => {
+      await role.step();
+      if (role.caughtUp) await watch(role.state);
+    },
   };
 }
 

@@ -4,9 +4,8 @@ import { joinWorkerGroup, openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
 import { Worker } from '@plait/roles';
 import { observer } from '../log.ts';
-import { bootstrapOption, copyOption, ledgerOption, logLevelOption, minConfigurationOption, stateOption } from '../options.ts';
 import { stopSignal } from '../stopping.ts';
-import { configurationWatch, daemon, openLog, pinnedOf, roleSettings, runTogether, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
+import { daemon, openLog, pinnedOf, roleSettings, runTogether, watched, withRoleOptions, workerGroupId, type RoleOptions, type RoleSettings } from './wiring.ts';
 
 /** A worker only looks whether its reports were taken: there is no hurry, and a request a message would cost more than hashing. */
 const LOG_PACE_MS = 25;
@@ -21,16 +20,9 @@ Examples:
 
 /** The command. */
 export function workerCommand(): Command {
-  return new Command('worker')
+  return withRoleOptions(new Command('worker'), 'worker')
     .summary('hash the records of the sources and report them')
     .description('Hashes the records of the partitions it is assigned and reports them as signed segments. Stops in good order on Ctrl-C or SIGTERM.')
-    .addOption(bootstrapOption())
-    .addOption(ledgerOption())
-    .option('--key <file>', 'worker key (default: keys/worker.key in the ledger\'s folder)')
-    .addOption(stateOption())
-    .addOption(copyOption())
-    .addOption(minConfigurationOption())
-    .addOption(logLevelOption())
     .addHelpText('after', EXAMPLES)
     .action(async (options: RoleOptions) => {
       const signal = stopSignal();
@@ -39,7 +31,7 @@ export function workerCommand(): Command {
 }
 
 /** Works until the signal aborts; then reports what was hashed and leaves the group. Throws what ends a worker. */
-export async function runWorker(settings: RoleSettings): Promise<void> {
+async function runWorker(settings: RoleSettings): Promise<void> {
   const { kafka, ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS, mayPassMemory: true });
@@ -49,14 +41,7 @@ export async function runWorker(settings: RoleSettings): Promise<void> {
   const worker = new Worker({
     ...pinnedOf(ledger), ...keeping, log: reader, key, appender, source, membership, clock: systemClock, observe,
   });
-  const watch = configurationWatch(settings, 'worker');
-  const role = {
-    step: async (): Promise<void> => {
-      await worker.step();
-      if (worker.caughtUp) await watch(worker.state);
-    },
-  };
-  await runTogether([role], { clock: systemClock, signal, observe });
+  await runTogether([watched(worker, settings, 'worker')], { clock: systemClock, signal, observe });
   const complete = await worker.drain();
   settings.log.info({ event: 'drained', complete }, complete ? 'reported everything that was hashed' : 'the log took no more reports in time: the next owner hashes again');
 }
