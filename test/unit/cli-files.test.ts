@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeSignerKey, PlaitError, type ErrorCode } from '@plait/core';
+import { writeNew } from '@plait/disk';
 import { formatLedgerFile, parseLedgerFile, readLedgerFile } from '@plait/ledger';
 import { LauncherError } from '@plait/launcher';
 import { EXIT, exitCodeOf, explain, Told } from '../../apps/plait/src/exit.ts';
 import { makePlan } from '../../apps/plait/src/governing/init.ts';
-import { ensureKeys, keyPath, KEY_ROLES, loadKey, loadLedger, writeNew } from '../../apps/plait/src/keys.ts';
+import { ensureKeys, keyPath, KEY_ROLES, loadKey, loadLedger } from '../../apps/plait/src/keys.ts';
 
 let folder: string;
 

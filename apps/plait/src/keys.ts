@@ -7,9 +7,10 @@
  *     copy/<role>/                                           the log's messages, as those of a role copied them
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isPlaitError, makeSignerKey, parseSignerKey, PlaitError, type SignerKey } from '@plait/core';
+import { writeNew } from '@plait/disk';
 import { readLedgerFile, type LedgerFile } from '@plait/ledger';
 
 /** The keys of a ledger, in the order in which they are made. */
@@ -111,33 +112,6 @@ async function ensureKey(path: string, name: string): Promise<SignerKey> {
 /** Writes a secret key, for its owner only. Throws `config` if there is such a file. */
 export async function writeKey(path: string, key: SignerKey): Promise<void> {
   await writeNew(path, `${key.skey}\n`, KEY_MODE);
-}
-
-/** Writes a file whole or not at all, durably, and never over another. Throws `config` if there is one. */
-export async function writeNew(path: string, text: string, mode: number): Promise<void> {
-  const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    const file = await open(draft, 'wx', mode);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    // Unlike a rename, a link refuses to replace what is there.
-    await link(draft, path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new PlaitError('config', `cannot write ${path}: ${code === 'EEXIST' ? 'it is there already' : (error as Error).message}`, { cause: error });
-  } finally {
-    await rm(draft, { force: true });
-  }
-  const folder = await open(dirname(path), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 function octal(mode: number): string {

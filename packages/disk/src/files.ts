@@ -1,6 +1,6 @@
 /** Files that are there whole or not at all, whatever crashes when. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PlaitError } from '@plait/core';
 
@@ -39,6 +39,28 @@ export async function syncFolder(path: string): Promise<void> {
  * `config` where writing is not allowed, `unavailable` for what may pass (a full disk).
  */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  try {
+    await writeDurably(path, text, { mode, place: rename });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** Writes a file whole or not at all, durably, and never over another. Throws `config` if there is one, or it cannot be written. */
+export async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  try {
+    // Unlike a rename, a link refuses to replace what is there.
+    await writeDurably(path, text, { mode, place: link });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new PlaitError('config', `cannot write ${path}: ${code === 'EEXIST' ? 'it is there already' : message}`, { cause: error });
+  }
+}
+
+/** A draft beside `path` that `place` puts there. A crash before that leaves a draft that nobody reads. */
+async function writeDurably(
+  path: string, text: string, { mode, place }: { readonly mode: number; readonly place: (draft: string, path: string) => Promise<void> },
+): Promise<void> {
   const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(draft, 'wx', mode);
@@ -48,13 +70,11 @@ export async function replaceFile(path: string, text: string, mode: number): Pro
     } finally {
       await file.close();
     }
-    // A crash before this line leaves a draft that nobody reads.
-    await rename(draft, path);
-    await syncFolder(dirname(path));
-  } catch (error) {
+    await place(draft, path);
+  } finally {
     await rm(draft, { force: true });
-    throw writeError(path, error);
   }
+  await syncFolder(dirname(path));
 }
 
 /**

@@ -4,4 +4,4 @@ export { openCopy, readCopies } from './copy-folder.ts';
 export type { CopyFile, CopyOwner } from './copy-folder.ts';
 export { appendRecord, copyHead, readRecords } from './copy-format.ts';
 export type { CopiedMessages } from './copy-format.ts';
-export { replaceFile } from './files.ts';
+export { replaceFile, writeNew } from './files.ts';

@@ -8,12 +8,13 @@ import {
   formatGenesis, generation, isPlaitError, logPosition, MESSAGE_BYTES_MAX, offset, PlaitError, signNote, utf8Decode,
   type Genesis, type Hash, type LedgerState, type SignerKey, type Start, type VerifierKey,
 } from '@plait/core';
+import { writeNew } from '@plait/disk';
 import {
   checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, openLogReader, topicOffsets, type KafkaOptions,
 } from '@plait/kafka';
 import { formatLedgerFile, type LedgerFile } from '@plait/ledger';
 import { Follower } from '@plait/roles';
-import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES, writeNew } from '../keys.ts';
+import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES } from '../keys.ts';
 import type { Log } from '../log.ts';
 import { formatPredecessor, requireFresh, type Succession } from '../recovery/succession.ts';
 import { settled } from '../settled.ts';

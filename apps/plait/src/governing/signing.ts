@@ -9,7 +9,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { isPlaitError, parseConfiguration, parseGenesis, parseNote, PlaitError, signNote, verifyNoteSignature, type Note, type VerifierKey } from '@plait/core';
-import { loadKey, writeNew } from '../keys.ts';
+import { writeNew } from '@plait/disk';
+import { loadKey } from '../keys.ts';
 
 /** The name of what `keys sign` makes of a file. */
 export const SIGNED_SUFFIX = '.signed';
