@@ -11,7 +11,7 @@ export type { LogWriterOptions } from './log-writer.ts';
 export { openSourceReader } from './source-reader.ts';
 export type { SourceReaderOptions } from './source-reader.ts';
 export { joinWorkerGroup } from './membership.ts';
-export type { WorkerGroupOptions } from './membership.ts';
+export type { GroupConsumerOptions } from './group-consumer.ts';
 export { checkLogTopic, checkSourceTopics, createLogTopic, topicOffsets } from './topics.ts';
 export type { PartitionOffsets, SourceTopics } from './topics.ts';
 export { joinReaderGroup } from './reader-group.ts';

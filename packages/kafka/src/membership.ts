@@ -1,48 +1,22 @@
-/**
- * The roles' {@link Membership} over kafkajs' consumer, which is used for the group protocol and nothing else: each
- * assigned partition is paused in the same turn in which it is assigned, so it never fetches, never decodes what a
- * producer wrote, never has a position. (Read in its source: with everything paused `ConsumerGroup.fetch` sleeps
- * `maxWaitTimeInMs` and returns nothing, upon which `Runner.fetch` sends the heartbeat.) It commits nothing either.
- */
+/** The roles' {@link Membership} over kafkajs' consumer of a group; see group-consumer.ts. */
 import type { Consumer } from 'kafkajs';
 import { PlaitError } from '@plait/core';
 import type { TopicPartition } from '@plait/core';
 import type { Assignment, Membership } from '@plait/roles';
-import { createKafka } from './client.ts';
-import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { deniedType, isRefused, KAFKA } from './errors.ts';
 import { GroupCommits } from './group-commits.ts';
+import { connectConsumer, makeGroupConsumer, runConsumer, type GroupConsumerOptions } from './group-consumer.ts';
 import { groupError } from './refusal.ts';
 import { connectWire } from './wire.ts';
 
-/** Which group a worker joins. */
-export interface WorkerGroupOptions {
-  readonly kafka: KafkaOptions;
-  readonly groupId: string;
-  /**
-   * How long a killed member's partitions rest. Default 6,000 ms, the least that brokers allow by default; more costs
-   * waiting, less is refused.
-   */
-  readonly sessionTimeoutMs?: number;
-}
-
-const SESSION_TIMEOUT_MS = 6_000;
-/** How long a rebalance waits for members to come back. They notice it with their next heartbeat. */
-const REBALANCE_TIMEOUT_MS = 10_000;
-const HEARTBEAT_INTERVAL_MS = 500;
-/** With everything paused, how often kafkajs looks whether a heartbeat is due. */
-const PAUSED_WAIT_MS = 250;
-/** How long new partitions of a topic may stay unnoticed. */
-const METADATA_MAX_AGE_MS = 5_000;
-const CONNECT_DEADLINE_MS = 5_000;
 const LEAVE_DEADLINE_MS = 3_000;
 const RESTART_AFTER_MS = 1_000;
 /** How often topics that are gone are looked for. */
 const LOOK_AGAIN_MS = 2_000;
 
 class WorkerGroup implements Membership {
-  readonly #options: WorkerGroupOptions;
+  readonly #options: GroupConsumerOptions;
   #topics: readonly string[] = [];
   #consumer: Consumer | undefined;
   /** Resolves when the consumer's first rebalance is over: before that kafkajs does not leave a group, even when told to. */
@@ -56,7 +30,7 @@ class WorkerGroup implements Membership {
   #lookout: NodeJS.Timeout | undefined;
   #refusal: PlaitError | undefined;
 
-  constructor(options: WorkerGroupOptions) {
+  constructor(options: GroupConsumerOptions) {
     this.#options = options;
   }
 
@@ -90,12 +64,9 @@ class WorkerGroup implements Membership {
     const consumer = this.#makeConsumer();
     this.#consumer = consumer;
     try {
-      const doing = `join group ${this.#options.groupId}`;
-      await withDeadline(consumer.connect(), { ms: CONNECT_DEADLINE_MS, doing });
-      await withDeadline(consumer.subscribe({ topics }), { ms: CONNECT_DEADLINE_MS, doing });
+      await connectConsumer(consumer, topics, `join group ${this.#options.groupId}`);
     } catch (error) {
       if (this.#consumer === consumer) this.#consumer = undefined;
-      consumer.disconnect().catch(() => undefined);
       throw this.#failure(error);
     }
     // Stopped meanwhile, too; and kafkajs runs a consumer that was disconnected: a member that nobody knows of would keep
@@ -103,7 +74,7 @@ class WorkerGroup implements Membership {
     if (start !== this.#starts) return void consumer.disconnect().catch(() => undefined);
     if (topics.length < this.#topics.length) this.#lookOut(consumer, topics.length);
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
-    this.#joining = consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+    this.#joining = runConsumer(consumer).catch((error: unknown) => this.#crashed(consumer, error));
   }
 
   /** Those of the topics that exist, at least one. Throws `config` for one that may not be read: kafkajs does not say which. */
@@ -148,25 +119,7 @@ class WorkerGroup implements Membership {
   }
 
   #makeConsumer(): Consumer {
-    const consumer = createKafka(this.#options.kafka).consumer({
-      groupId: this.#options.groupId,
-      sessionTimeout: this.#options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
-      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
-      maxWaitTimeInMs: PAUSED_WAIT_MS,
-      metadataMaxAge: METADATA_MAX_AGE_MS,
-      allowAutoTopicCreation: false,
-      readUncommitted: false,
-      // Restarting is done here, with a consumer that knows nothing of the former.
-      retry: { retries: 3, restartOnFailure: async () => false },
-    });
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      consumer.pause(Object.keys(payload.memberAssignment).map((topic) => ({ topic })));
-      this.#assign(
-        consumer,
-        Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition }))),
-      );
-    });
+    const consumer = makeGroupConsumer(this.#options, ({ partitions }) => this.#assign(consumer, partitions));
     consumer.on(consumer.events.REBALANCING, () => this.#assign(consumer, []));
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#crashed(consumer, payload.error));
     return consumer;
@@ -182,18 +135,19 @@ class WorkerGroup implements Membership {
     this.#consumer = undefined;
     // Which topic is refused comes out at the restart.
     if (isRefused(error) && deniedType(error) !== 'TOPIC_AUTHORIZATION_FAILED') this.#refusal = this.#failure(error);
-    clearTimeout(this.#restart);
-    this.#restart = setTimeout(() => {
-      this.#start().catch((failure: unknown) => this.#restartFailed(failure));
-    }, RESTART_AFTER_MS);
+    this.#startLater();
   }
 
   #restartFailed(failure: unknown): void {
     if (this.#left || this.#consumer !== undefined) return;
     if (failure instanceof PlaitError && failure.code === 'config') this.#refusal = failure;
+    this.#startLater();
+  }
+
+  #startLater(): void {
     clearTimeout(this.#restart);
     this.#restart = setTimeout(() => {
-      this.#start().catch((again: unknown) => this.#restartFailed(again));
+      this.#start().catch((failure: unknown) => this.#restartFailed(failure));
     }, RESTART_AFTER_MS);
   }
 
@@ -214,9 +168,10 @@ class WorkerGroup implements Membership {
 
 /**
  * A member that has not joined yet: `subscribe` joins, within about 5 s or with `unavailable` (also while none of the
- * topics exists; one that is gone does not keep the others from being shared, and is shared once it is back). Later failures are repaired in the background, without partitions meanwhile; a refusal by the
- * brokers (`config`) is thrown by the next `subscribe`.
+ * topics exists; one that is gone does not keep the others from being shared, and is shared once it is back). Later
+ * failures are repaired in the background, without partitions meanwhile; a refusal by the brokers (`config`) is thrown by
+ * the next `subscribe`.
  */
-export function joinWorkerGroup(options: WorkerGroupOptions): Membership {
+export function joinWorkerGroup(options: GroupConsumerOptions): Membership {
   return new WorkerGroup(options);
 }

@@ -6,21 +6,16 @@
 import type { Consumer } from 'kafkajs';
 import { partitionName, PlaitError } from '@plait/core';
 import type { TopicPartition } from '@plait/core';
-import { createKafka } from './client.ts';
-import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { isRefused } from './errors.ts';
 import { stickyAssigner } from './group-assigner.ts';
 import { GroupCommits, type Committed, type Committer } from './group-commits.ts';
+import { connectConsumer, makeGroupConsumer, runConsumer, type GroupConsumerOptions, type Joined } from './group-consumer.ts';
 import { groupError } from './refusal.ts';
 
 /** Which group a reader joins, and which topics' partitions it shares with the others. */
-export interface ReaderGroupOptions {
-  readonly kafka: KafkaOptions;
-  readonly groupId: string;
+export interface ReaderGroupOptions extends GroupConsumerOptions {
   readonly topics: readonly string[];
-  /** How long a killed member's partitions rest. Default 6,000 ms, the least that brokers allow by default. */
-  readonly sessionTimeoutMs?: number;
 }
 
 /**
@@ -51,15 +46,6 @@ export interface ReaderGroup {
   leave(): Promise<void>;
 }
 
-const SESSION_TIMEOUT_MS = 6_000;
-/** How long a rebalance waits for members to come back. They notice it with their next heartbeat. */
-const REBALANCE_TIMEOUT_MS = 10_000;
-const HEARTBEAT_INTERVAL_MS = 500;
-/** With everything paused, how often kafkajs looks whether a heartbeat is due. */
-const PAUSED_WAIT_MS = 250;
-/** How long new partitions of a topic may stay unnoticed. */
-const METADATA_MAX_AGE_MS = 5_000;
-const CONNECT_DEADLINE_MS = 5_000;
 const LEAVE_DEADLINE_MS = 3_000;
 /** How long leaving waits for the first rebalance to be over. */
 const JOINING_DEADLINE_MS = 300;
@@ -82,7 +68,7 @@ class Member implements ReaderGroup {
   /** In which generation `holds` is known to be right. */
   #sure: Committer | undefined;
   /** What it was told when it joined last, until it knows in which generation. */
-  #joined: { readonly memberId: string; readonly partitions: readonly TopicPartition[] } | undefined;
+  #joined: Joined | undefined;
   /** The last one that was sure. */
   #former: Committer | undefined;
   #left = false;
@@ -132,42 +118,26 @@ class Member implements ReaderGroup {
     const consumer = this.#makeConsumer();
     this.#consumer = consumer;
     try {
-      await withDeadline(consumer.connect(), { ms: CONNECT_DEADLINE_MS, doing });
-      await withDeadline(consumer.subscribe({ topics: [...topics] }), { ms: CONNECT_DEADLINE_MS, doing });
+      await connectConsumer(consumer, topics, doing);
     } catch (error) {
       if (this.#consumer === consumer) this.#consumer = undefined;
-      consumer.disconnect().catch(() => undefined);
       throw groupError(error, { kafka: this.#options.kafka, groupId, doing: `${doing} for ${topics.join(', ')}` });
     }
     // Meanwhile it may have left, and kafkajs runs a consumer that was disconnected: a member that nobody knows of would
     // keep its partitions for ever.
     if (this.#consumer !== consumer) return void consumer.disconnect().catch(() => undefined);
     // Not awaited: joining lasts as long as the group's rebalance. What goes wrong comes as the event CRASH.
-    this.#joining = consumer.run({ autoCommit: false, eachBatch: async () => undefined }).catch((error: unknown) => this.#crashed(consumer, error));
+    this.#joining = runConsumer(consumer).catch((error: unknown) => this.#crashed(consumer, error));
   }
 
   #makeConsumer(): Consumer {
-    const consumer = createKafka(this.#options.kafka).consumer({
-      groupId: this.#options.groupId,
-      sessionTimeout: this.#options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
-      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
-      maxWaitTimeInMs: PAUSED_WAIT_MS,
-      metadataMaxAge: METADATA_MAX_AGE_MS,
-      allowAutoTopicCreation: false,
-      readUncommitted: false,
-      partitionAssigners: [stickyAssigner(() => ({ generation: this.#former?.generation ?? -1, has: new Set(this.#holds.keys()) }))],
-      // Restarting is done here, with a consumer that knows nothing of the former.
-      retry: { retries: 3, restartOnFailure: async () => false },
-    });
-    const { GROUP_JOIN, HEARTBEAT, REBALANCING, CRASH } = consumer.events;
-    consumer.on(GROUP_JOIN, ({ payload: { memberId, memberAssignment } }) => {
-      consumer.pause(Object.keys(memberAssignment).map((topic) => ({ topic })));
+    const assigner = stickyAssigner(() => ({ generation: this.#former?.generation ?? -1, has: new Set(this.#holds.keys()) }));
+    const consumer = makeGroupConsumer(this.#options, (joined) => {
       if (this.#consumer !== consumer) return;
-      const partitions = Object.entries(memberAssignment).flatMap(([topic, numbers]) => numbers.map((partition) => ({ topic, partition })));
       this.#doubt();
-      this.#joined = { memberId, partitions };
-    });
+      this.#joined = joined;
+    }, assigner);
+    const { HEARTBEAT, REBALANCING, CRASH } = consumer.events;
     consumer.on(HEARTBEAT, ({ payload: { memberId, groupGenerationId } }) => {
       if (this.#consumer === consumer) this.#heard(memberId, groupGenerationId);
     });
