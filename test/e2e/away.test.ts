@@ -1,9 +1,10 @@
 /** Kafka is not there: at the start every command says so soon; later the roles wait, in little memory, and go on by themselves. */
 import { readFile } from 'node:fs/promises';
-import { launch, type Services } from '@plait/launcher';
+import type { Services } from '@plait/launcher';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { everyHelp } from './help.ts';
-import { makeLedger, sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { endLedger, launchLedger } from './launched-ledger.ts';
+import { sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
 import { start } from './plait.ts';
 
 /** Bound of a start without a broker, for a machine that does other things too. */
@@ -16,17 +17,9 @@ let services: Services;
 let ledger: LedgerHarness;
 
 beforeAll(async () => {
-  services = await launch({ mode: 'processes' });
-  ledger = await makeLedger({ partitions: 4, place: services });
-  await ledger.startRoles();
+  ({ services, ledger } = await launchLedger(4));
 });
-afterAll(async () => {
-  try {
-    await ledger[Symbol.asyncDispose]();
-  } finally {
-    await services.stop();
-  }
-});
+afterAll(async () => await endLedger({ services, ledger }));
 
 /** All but `config`, which shows the address and does not use it. */
 const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && words[0] !== 'config');

@@ -1,9 +1,10 @@
 /** Redis and the broker go away and come back: a Kafka and a Redis of this file's own. */
 import { Redis } from 'ioredis';
-import { launch, type Services } from '@plait/launcher';
+import type { Services } from '@plait/launcher';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { longestGapMs } from './ledger-checks.ts';
-import { makeLedger, sleep, type LedgerHarness } from './ledger-harness.ts';
+import { endLedger, launchLedger } from './launched-ledger.ts';
+import { sleep, type LedgerHarness } from './ledger-harness.ts';
 
 /** Bound of what must not take for ever, generous for a busy machine. */
 const GAP_MS_MAX = 20_000;
@@ -12,17 +13,9 @@ let services: Services;
 let ledger: LedgerHarness;
 
 beforeAll(async () => {
-  services = await launch({ mode: 'processes' });
-  ledger = await makeLedger({ partitions: 4, place: services });
-  await ledger.startRoles();
+  ({ services, ledger } = await launchLedger(4));
 });
-afterAll(async () => {
-  try {
-    await ledger[Symbol.asyncDispose]();
-  } finally {
-    await services.stop();
-  }
-});
+afterAll(async () => await endLedger({ services, ledger }));
 
 /** Resolves when so many blocks more have come. */
 async function moreBlocks(count: bigint): Promise<void> {

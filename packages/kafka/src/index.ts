@@ -2,7 +2,7 @@ export { createKafka } from './client.ts';
 export type { KafkaLog, KafkaOptions } from './client.ts';
 export { tokenFromEndpoint, tokenFromFile } from './sasl.ts';
 export type { ClientCredentials, Sasl, TokenProvider } from './sasl.ts';
-export { openLogReader } from './log-reader.ts';
+export { logOpener, openLogReader } from './log-reader.ts';
 export type { LogReaderOptions } from './log-reader.ts';
 export { openLogAppender } from './appender.ts';
 export type { LogAppenderOptions } from './appender.ts';

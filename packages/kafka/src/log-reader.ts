@@ -1,7 +1,7 @@
 /** The roles' {@link LogReader} over Kafka. */
 import { logPosition, offset as toOffset, PlaitError } from '@plait/core';
 import type { LogPosition, Offset } from '@plait/core';
-import type { LogMessage, LogReader } from '@plait/roles';
+import type { LogMessage, LogReader, OpenLog } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { KAFKA, readError, reason } from './errors.ts';
 import { FetchLoop } from './fetch-loop.ts';
@@ -181,4 +181,9 @@ class KafkaLogReader implements LogReader {
 export async function openLogReader(options: LogReaderOptions): Promise<LogReader> {
   const wire = await connectWire(options.kafka);
   return new KafkaLogReader(wire, options);
+}
+
+/** Opens one log again and again, as {@link openLogReader}. */
+export function logOpener({ kafka, topic }: Pick<LogReaderOptions, 'kafka' | 'topic'>): OpenLog {
+  return async (from) => await openLogReader({ kafka, topic, from });
 }

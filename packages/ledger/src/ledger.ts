@@ -1,7 +1,7 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
-import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { Follower, IDLE_WAIT_MS, requireRemembered, type LogCopy, type LogReader, type Memory, type OpenLog } from '@plait/roles';
+import { logOpener, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
+import { Follower, IDLE_WAIT_MS, positionBehind, requireRemembered, type LogCopy, type LogReader, type Memory } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import type { LedgerEntry, LedgerSegment } from './entries.ts';
 import { EntryReader } from './entry-reader.ts';
@@ -151,12 +151,12 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const access = accessOf(options);
   const { kafka, log: topic, origin, ledgerKey, memory } = access;
   const [partition] = await topicOffsets({ kafka, topic, toRead: true });
-  const openLog: OpenLog = (from) => openLogReader({ kafka, topic, from });
+  const openLog = logOpener({ kafka, topic });
   // Before genesis is missed in a log that was made anew.
   if (memory !== undefined) await requireRemembered({ memory, openLog, clock: systemClock });
   const start = await confirmedState(access);
   if (start === undefined) await requireGenesis(access, partition?.logStart ?? 0n);
-  const reader = await openLogReader({ kafka, topic, from: logPosition(start === undefined ? 0n : start.position + 1n) });
+  const reader = await openLogReader({ kafka, topic, from: positionBehind(start) });
   const view = new LogView({
     origin, ledgerKey, log: reader, clock: systemClock, openLog,
     ...(memory === undefined ? {} : { memory }), ...(start === undefined ? {} : { start }),

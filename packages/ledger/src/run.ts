@@ -1,7 +1,7 @@
 /** One reading of the log from some start on: a reader with its ports, and when it has come to the end. */
-import { logPosition, seq, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
-import { openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
-import { coldStart, Reader, type ColdStartOptions, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
+import { seq, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
+import { logOpener, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { coldStart, positionBehind, Reader, type ColdStartOptions, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import { nextSeqOf } from './entries.ts';
 import { patient } from './patient.ts';
@@ -71,7 +71,7 @@ export class Run implements AsyncDisposable {
     const { newest, wants, onMissing, observe } = options;
     const reader = new Reader({
       origin, ledgerKey, log, source, clock: systemClock, newest, wants, onMissing,
-      openLog: (from) => openLogReader({ kafka, topic, from }), ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
+      openLog: logOpener({ kafka, topic }), ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
       ...(start === undefined ? {} : { start }), ...(observe === undefined ? {} : { observe }),
     });
     const end = await log.end();
@@ -122,8 +122,7 @@ async function openFold(
 ): Promise<{ log: LogReader; start: LedgerState | undefined }> {
   const { kafka, log: topic } = access;
   const known = start ?? (beforeSeq === 0n ? undefined : await confirmedState(access, beforeSeq));
-  const from = logPosition(known === undefined ? 0n : known.position + 1n);
-  return { log: await openLogReader({ kafka, topic, from }), start: known };
+  return { log: await openLogReader({ kafka, topic, from: positionBehind(known) }), start: known };
 }
 
 /** The newest confirmed state, before a seq if one is given. Throws as {@link coldStart}. */
@@ -131,7 +130,7 @@ export async function confirmedState(
   { kafka, log: topic, origin, ledgerKey, memory, minConfiguration = 0n }: Access, beforeSeq?: bigint,
 ): Promise<LedgerState | undefined> {
   const options: ColdStartOptions = {
-    origin, ledgerKey, minConfiguration, openLog: (from) => openLogReader({ kafka, topic, from }), mayPassMemory: true,
+    origin, ledgerKey, minConfiguration, openLog: logOpener({ kafka, topic }), mayPassMemory: true,
     ...(memory === undefined ? {} : { memory }), ...(beforeSeq === undefined ? {} : { beforeSeq: seq(beforeSeq) }),
   };
   return (await coldStart(options)).start;

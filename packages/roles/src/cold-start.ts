@@ -2,7 +2,7 @@
  * Where a role begins that does not want to fold the whole log: at the newest state that a header committed to and that
  * is confirmed (DESIGN, section 5).
  */
-import type { Height, LedgerState, Seq, VerifySignature } from '@plait/core';
+import { logPosition, type Height, type LedgerState, type LogPosition, type Seq, type VerifySignature } from '@plait/core';
 import type { Observe } from './events.ts';
 import type { Pinned } from './follower.ts';
 import { LogStretches } from './log-stretch.ts';
@@ -26,6 +26,11 @@ export interface ColdStartOptions extends Pinned {
   readonly observe?: Observe;
   /** See core's FoldOptions. */
   readonly verify?: VerifySignature;
+}
+
+/** Where a log stands that is folded on from `start`: right behind it, or at its beginning. */
+export function positionBehind(start: LedgerState | undefined): LogPosition {
+  return logPosition(start === undefined ? 0n : start.position + 1n);
 }
 
 /** Where to begin. */

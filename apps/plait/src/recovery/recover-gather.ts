@@ -3,9 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPlaitError, PlaitError } from '@plait/core';
 import { openStateFile, readCopies, type CopyFile } from '@plait/disk';
-import { openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
+import { logOpener, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import type { LedgerFile } from '@plait/ledger';
-import type { OpenLog } from '@plait/roles';
 import { copyFolderPath } from '../keys.ts';
 import type { Log } from '../log.ts';
 import { RecoveredLog, type DamagedTopic } from './recover-log.ts';
@@ -76,13 +75,10 @@ async function namesIn(folder: string): Promise<readonly string[]> {
 async function damagedTopic(topic: string, kafka: KafkaOptions, log: Log): Promise<DamagedTopic | undefined> {
   try {
     const [partition] = await topicOffsets({ kafka, topic });
-    return { openLog: opener(topic, kafka), logStart: partition?.logStart ?? 0n };
+    return { openLog: logOpener({ kafka, topic }), logStart: partition?.logStart ?? 0n };
   } catch (error) {
     if (!isPlaitError(error, 'config')) throw error;
     log.warn({ event: 'no-topic' }, `${error.message}: recovering from copies alone`);
     return undefined;
   }
 }
-
-/** Opens readings of a topic. */
-export const opener = (topic: string, kafka: KafkaOptions): OpenLog => (from) => openLogReader({ kafka, topic, from });

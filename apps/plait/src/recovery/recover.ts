@@ -3,13 +3,13 @@ import { rename } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { equalBytes, MESSAGE_BYTES_MAX, parseTopic, PlaitError, type LogPosition } from '@plait/core';
 import { replaceFile } from '@plait/disk';
-import { checkLogTopic, createLogTopic, topicOffsets, writeLog, type KafkaOptions } from '@plait/kafka';
+import { checkLogTopic, createLogTopic, logOpener, topicOffsets, writeLog, type KafkaOptions } from '@plait/kafka';
 import { formatLedgerFile } from '@plait/ledger';
 import { copyFolderPath, exists, ledgerFilePath, loadLedger, stateFilePath } from '../keys.ts';
 import { makeLog, type Log } from '../log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, optionValue, type CommonOptions } from '../options.ts';
 import { printLine } from '../output.ts';
-import { gather, opener, PUT_ASIDE } from './recover-gather.ts';
+import { gather, PUT_ASIDE } from './recover-gather.ts';
 import { verifyRecovered, type RecoveredLog } from './recover-log.ts';
 import { topicMessages } from './recover-sources.ts';
 import { pinnedOf } from '../running/wiring.ts';
@@ -99,7 +99,7 @@ async function writeAnew(topic: string, recovered: RecoveredLog, { kafka, log }:
 async function matching(topic: string, recovered: RecoveredLog, kafka: KafkaOptions): Promise<LogPosition> {
   const wanted = recovered.values(0n, MESSAGE_BYTES_MAX);
   let next = 0n;
-  for await (const { position, value } of topicMessages(opener(topic, kafka))) {
+  for await (const { position, value } of topicMessages(logOpener({ kafka, topic }))) {
     const expected = await wanted.next();
     if (position !== next || expected.done === true || !equalBytes(expected.value, value)) {
       throw new PlaitError('config', `the topic ${topic} is not empty, and at position ${next} it does not hold what belongs there: name another one with --to`);

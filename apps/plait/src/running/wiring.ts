@@ -1,11 +1,11 @@
 /** What the roles have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { logPosition, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
+import { MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
-import { checkLogTopic, checkSourceTopics, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
+import { checkLogTopic, checkSourceTopics, logOpener, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { requireGenesis, systemClock, type LedgerFile } from '@plait/ledger';
-import { coldStart, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
+import { coldStart, positionBehind, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from '../exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from '../keys.ts';
 import { makeLog, observer, type Log } from '../log.ts';
@@ -105,7 +105,7 @@ export async function openLog(
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
   if (start === undefined) await requireGenesis({ ...pinnedOf(ledger), kafka, log: topic }, logStart);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
-  const reader = ports.adopt(await openLogReader({ kafka, topic, from: logPosition(start === undefined ? 0n : start.position + 1n), paceMs }), (port) => port.close());
+  const reader = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(start), paceMs }), (port) => port.close());
   const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
   return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
 }
@@ -136,7 +136,7 @@ async function keepingOf(
   { kafka, ledger, stateFile, copyFolder }: Pick<RoleSettings, 'kafka' | 'ledger' | 'stateFile' | 'copyFolder'>, ports: AsyncDisposableStack,
 ): Promise<Keeping> {
   const memory = openStateFile(stateFile);
-  const openLogAt: OpenLog = (from) => openLogReader({ kafka, topic: ledger.log, from });
+  const openLogAt = logOpener({ kafka, topic: ledger.log });
   if (copyFolder === undefined) return { openLog: openLogAt, memory };
   const copy = ports.adopt(await openCopy(copyFolder, pinnedOf(ledger)), (port) => port.close());
   return { openLog: openLogAt, memory, copy };
