@@ -98,6 +98,11 @@ export function parseSignerKey(skey: string): SignerKey {
   return signer;
 }
 
+/** Whether the key is one of those. Its name counts: it is part of the key id. */
+export function isAmong(keys: readonly VerifierKey[], { vkey }: VerifierKey): boolean {
+  return keys.some((key) => key.vkey === vkey);
+}
+
 /**
  * The signer key of `name` and 32 secret bytes `seed` (copied). Where the seed comes from is the caller's matter.
  * Throws `invalid` for a name that {@link isKeyName} refuses, `invariant` for a seed of another length.

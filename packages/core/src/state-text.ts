@@ -18,7 +18,7 @@ import { hashFromText, hashToText, parseHash, utf8Decode, utf8Encode } from './b
 import { isRange } from './compact.ts';
 import { invalid, invariant } from './errors.ts';
 import { sha256 } from '#sha256';
-import { parseVerifierKey, type VerifierKey } from './keys.ts';
+import { isAmong, parseVerifierKey, type VerifierKey } from './keys.ts';
 import { PARTITIONS_MAX } from './limits.ts';
 import { messageHash, parseMessage, type Message } from './message.ts';
 import { verifyNoteSignature } from './note.ts';
@@ -154,7 +154,7 @@ function decodeLines(
 function decodeLeader(text: string, follows: Hash, { body }: ConfigurationInForce): Leader | undefined {
   if (text === 'none') return undefined;
   const key = parseVerifierKey(text);
-  if (!body.coordinatorKeys.some(({ vkey }) => vkey === key.vkey)) throw invalid('the leader has no key in force');
+  if (!isAmong(body.coordinatorKeys, key)) throw invalid('the leader has no key in force');
   return { claim: follows, key };
 }
 

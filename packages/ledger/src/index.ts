@@ -5,7 +5,7 @@ export type { GoneEntry, LedgerEntry, LedgerSegment, LossEntry, SeqRange, VoidEn
 export type { ReadNotice } from './group.ts';
 export { formatLedgerFile, parseLedgerFile, readLedgerFile } from './ledger-file.ts';
 export type { LedgerFile } from './ledger-file.ts';
-export { openLedger, requireGenesis } from './ledger.ts';
+export { openLedger, readGenesis, requireGenesis } from './ledger.ts';
 export type { Ledger, OpenLedgerOptions } from './ledger.ts';
 export type { ReadOptions } from './read.ts';
 export type { StartOptions, StartPoint } from './start.ts';

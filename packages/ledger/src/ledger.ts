@@ -1,5 +1,5 @@
 /** Opening a ledger. */
-import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError } from '@plait/core';
+import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError, type LedgerState, type LogPosition } from '@plait/core';
 import { logOpener, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { Follower, IDLE_WAIT_MS, positionBehind, requireRemembered, type LogCopy, type LogReader, type Memory } from '@plait/roles';
 import { systemClock } from './clock.ts';
@@ -181,24 +181,39 @@ function accessOf(options: OpenLedgerOptions): Access {
   }
 }
 
+/** Which log is read, and whose genesis is looked for. */
+type GenesisPlace = Pick<Access, 'kafka' | 'log' | 'origin' | 'ledgerKey'>;
+
 /**
- * Reads the log up to the ledger's genesis. Throws `config` if it holds none, or one that another key signed; `missing` if its
- * beginning, below `logStart`, was deleted; `unavailable`.
+ * The state after the log's first genesis of that origin; undefined if it holds none below `end`, which it has now. Throws
+ * `config` if another key signed that; as the log's port.
  */
-export async function requireGenesis({ kafka, log: topic, origin, ledgerKey }: Pick<Access, 'kafka' | 'log' | 'origin' | 'ledgerKey'>, logStart: bigint): Promise<void> {
-  if (logStart > 0n) {
-    throw new PlaitError('missing', `the log ${topic} begins at position ${logStart}, and no state in it is confirmed: what was before ` +
-      'is deleted, so that nobody can tell what it said', { details: { topic, logStart: String(logStart) } });
-  }
+export async function readGenesis(
+  { kafka, log: topic, origin, ledgerKey }: GenesisPlace,
+): Promise<{ readonly state: LedgerState | undefined; readonly end: LogPosition }> {
   const log = await openLogReader({ kafka, topic, from: logPosition(0n) });
   try {
     const follower = new Follower({ origin, ledgerKey, log });
     const end = await log.end();
     while (follower.state === undefined && follower.position < end) await follower.poll(IDLE_WAIT_MS);
-    if (follower.state !== undefined) return;
-    throw new PlaitError('config', `the log ${topic} holds ${end} messages and no genesis of ${origin}: this is not the ` +
-      'log of that ledger, or `plait init` did not finish');
+    return { state: follower.state, end };
   } finally {
     await log.close();
   }
+}
+
+/**
+ * Reads the log up to the ledger's genesis. Throws `config` if it holds none, or one that another key signed; `missing` if its
+ * beginning, below `logStart`, was deleted; `unavailable`.
+ */
+export async function requireGenesis(place: GenesisPlace, logStart: bigint): Promise<void> {
+  const { log: topic, origin } = place;
+  if (logStart > 0n) {
+    throw new PlaitError('missing', `the log ${topic} begins at position ${logStart}, and no state in it is confirmed: what was before ` +
+      'is deleted, so that nobody can tell what it said', { details: { topic, logStart: String(logStart) } });
+  }
+  const { state, end } = await readGenesis(place);
+  if (state !== undefined) return;
+  throw new PlaitError('config', `the log ${topic} holds ${end} messages and no genesis of ${origin}: this is not the ` +
+    'log of that ledger, or `plait init` did not finish');
 }

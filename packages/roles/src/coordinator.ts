@@ -10,7 +10,7 @@
  *        └────────────────── (fenced) ◄── newer claim or configuration, or another text at its height
  */
 import {
-  epoch, formatBlock, formatClaim, invariant, messageHash, sealBlock, signNote,
+  epoch, formatBlock, formatClaim, invariant, isAmong, messageHash, sealBlock, signNote,
   type Epoch, type Hash, type Height, type LedgerState, type SignerKey,
 } from '@plait/core';
 import { appendIfConfirmed } from './append.ts';
@@ -194,7 +194,7 @@ export class Coordinator {
 
   async #standBy(state: LedgerState): Promise<void> {
     const held = this.#options.lease.held();
-    const inForce = state.configuration.body.coordinatorKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey);
+    const inForce = isAmong(state.configuration.body.coordinatorKeys, this.#options.key.verifier);
     if (!inForce) return;
     if (!this.#takeover.mayClaim(state, held)) return;
     // Reading to an end sampled now, so that nobody claims over what it has merely not read.

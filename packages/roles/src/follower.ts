@@ -2,7 +2,7 @@
  * A role's view of the log: the fold of all that was read so far. Workers, coordinators and readers hold one each.
  */
 import {
-  apply, emptyState, isPlaitError, PlaitError,
+  apply, emptyState, isAmong, isPlaitError, PlaitError,
   type FoldState, type LedgerState, type LogPosition, type Outcome, type VerifierKey, type VerifySignature,
 } from '@plait/core';
 import type { Observe } from './events.ts';
@@ -85,7 +85,7 @@ export class Follower {
    */
   get conflict(): PlaitError | undefined {
     const keys = this.state?.configuration.body.checkpointKeys ?? [];
-    return keys.some(({ vkey }) => vkey === this.#conflict?.key.vkey) ? this.#conflict?.error : undefined;
+    return this.#conflict !== undefined && isAmong(keys, this.#conflict.key) ? this.#conflict.error : undefined;
   }
 
   /** For who signs: says the alarm and throws {@link conflict} if there is one. */

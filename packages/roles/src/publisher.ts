@@ -5,7 +5,7 @@
  * often. It signs only what it has read back as accepted, and what extends the largest checkpoint that it remembers.
  */
 import {
-  formatCheckpoint, hashToText, invariant, rangeRoot, signNote, type Hash, type LedgerState, type SignerKey,
+  formatCheckpoint, hashToText, invariant, isAmong, rangeRoot, signNote, type Hash, type LedgerState, type SignerKey,
 } from '@plait/core';
 import { appendIfConfirmed } from './append.ts';
 import type { Observe } from './events.ts';
@@ -84,7 +84,7 @@ export class Publisher {
   }
 
   #isInForce({ configuration }: LedgerState): boolean {
-    return configuration.body.checkpointKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey);
+    return isAmong(configuration.body.checkpointKeys, this.#options.key.verifier);
   }
 
   #absorb({ outcome, state }: Folded): void {

@@ -9,7 +9,7 @@
  * section 5). It is tried again when its chain went another way, with the next assignment, and with the next configuration.
  */
 import {
-  chainOf, compareSegments, formatReport, formatSegment, invariant, isPlaitError, isTransient, partitionName, REPORT_BYTES_MAX, segmentCount,
+  chainOf, compareSegments, formatReport, formatSegment, invariant, isAmong, isPlaitError, isTransient, partitionName, REPORT_BYTES_MAX, segmentCount,
   segmentHash, signNote, type Hash, type LedgerState, type Offset, type PlaitError, type Segment, type SignerKey, type TopicPartition,
 } from '@plait/core';
 import { describeOther } from './chain-check.ts';
@@ -161,7 +161,7 @@ export class Worker {
   }
 
   #mayReport({ configuration }: LedgerState): boolean {
-    return configuration.body.workerKeys.some(({ vkey }) => vkey === this.#options.key.verifier.vkey);
+    return isAmong(configuration.body.workerKeys, this.#options.key.verifier);
   }
 
   #followAssignment(state: LedgerState): void {

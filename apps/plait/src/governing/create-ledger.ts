@@ -5,15 +5,14 @@
  */
 import { mkdir } from 'node:fs/promises';
 import {
-  formatGenesis, generation, isPlaitError, logPosition, MESSAGE_BYTES_MAX, offset, PlaitError, signNote, utf8Decode,
+  formatGenesis, generation, isPlaitError, MESSAGE_BYTES_MAX, offset, PlaitError, signNote, utf8Decode,
   type Genesis, type Hash, type LedgerState, type SignerKey, type Start, type VerifierKey,
 } from '@plait/core';
 import { writeNew } from '@plait/disk';
 import {
-  checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, openLogReader, topicOffsets, type KafkaOptions,
+  checkLogTopic, checkSourceTopics, createLogTopic, openLogAppender, topicOffsets, type KafkaOptions,
 } from '@plait/kafka';
-import { formatLedgerFile, type LedgerFile } from '@plait/ledger';
-import { Follower } from '@plait/roles';
+import { formatLedgerFile, readGenesis, type LedgerFile } from '@plait/ledger';
 import { ensureKeys, KEY_ROLES, ledgerFilePath, ONLINE_ROLES } from '../keys.ts';
 import type { Log } from '../log.ts';
 import { formatPredecessor, requireFresh, type Succession } from '../recovery/succession.ts';
@@ -68,7 +67,6 @@ export interface SignedGenesis extends Pick<LedgerPlan, 'log' | 'replication'> {
 }
 
 const LEDGER_FILE_MODE = 0o644;
-const POLL_WAIT_MS = 100;
 
 /**
  * Makes keys, topic and genesis where they are missing, and the ledger file last. Throws `config` for topics that do not
@@ -143,7 +141,7 @@ async function earlierGenesis(beginning: Beginning, { kafka, log }: Context): Pr
   if (partition?.end === 0n) return undefined;
   const used = `the topic ${topic} is not empty (it ends at ${partition?.end}), and a ledger's log must be: name another topic with --log`;
   if (partition === undefined || partition.logStart > 0n) throw new PlaitError('config', used);
-  const state = await readGenesis(beginning, kafka).catch((error: unknown) => {
+  const { state } = await readGenesis({ ...beginning, kafka }).catch((error: unknown) => {
     throw isPlaitError(error, 'config') ? new PlaitError('config', `${used}. ${error.message}`, { cause: error }) : error;
   });
   if (state === undefined) throw new PlaitError('config', used);
@@ -162,7 +160,7 @@ async function writeGenesis(beginning: Beginning, kafka: KafkaOptions): Promise<
   const bytes = await beginning.note();
   // A crash here leaves genesis in the log or not: the next init looks. The same bytes twice are one genesis.
   await append(beginning.log, bytes, kafka);
-  const state = await readGenesis(beginning, kafka);
+  const { state } = await readGenesis({ ...beginning, kafka });
   if (state?.configuration.note !== utf8Decode(bytes)) {
     throw new PlaitError('config', `another genesis of ${beginning.origin} came first in the topic ${beginning.log}: two inits ran at once. ` +
       'Run init again: it goes on from the first one');
@@ -176,19 +174,6 @@ async function append(topic: string, bytes: Uint8Array, kafka: KafkaOptions): Pr
     await settled(() => appender.append(bytes));
   } finally {
     await appender.close();
-  }
-}
-
-/** The state after the log's first genesis of this origin; undefined if there is none. Throws `config` if another key signed it. */
-async function readGenesis({ log: topic, origin, ledgerKey }: Beginning, kafka: KafkaOptions): Promise<LedgerState | undefined> {
-  const reader = await openLogReader({ kafka, topic, from: logPosition(0n) });
-  try {
-    const follower = new Follower({ origin, ledgerKey, log: reader });
-    const end = await reader.end();
-    while (follower.state === undefined && follower.position < end) await follower.poll(POLL_WAIT_MS);
-    return follower.state;
-  } finally {
-    await reader.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** The configuration that follows one, with what is wished changed. Pure: everything asked of Kafka comes in as values. */
 import {
-  chainOf, comparePartitions, formatConfiguration, index, isImplicit, isPlaitError, PlaitError, RULES_VERSION,
+  chainOf, comparePartitions, formatConfiguration, index, isAmong, isImplicit, isPlaitError, PlaitError, RULES_VERSION,
   type Configuration, type ConfigurationBody, type Generation, type LedgerState, type Offset, type Segment, type Start,
   type TopicPartition, type VerifierKey, type VoidRange,
 } from '@plait/core';
@@ -115,7 +115,7 @@ function findKey(role: SigningRole, keys: readonly VerifierKey[], wanted: string
 
 function checkAdded(role: SigningRole, key: VerifierKey, { old, origin }: { old: readonly VerifierKey[]; origin: string }): void {
   const option = `--add-${role}-key ${key.vkey}`;
-  if (old.some(({ vkey }) => vkey === key.vkey)) throw new PlaitError('config', `${option}: it is a ${role} key already`);
+  if (isAmong(old, key)) throw new PlaitError('config', `${option}: it is a ${role} key already`);
   if (role === 'checkpoint' && key.name !== origin) {
     throw new PlaitError('config', `${option}: a checkpoint key is named as the ledger, ${origin}: make one with "plait keys make checkpoint"`);
   }

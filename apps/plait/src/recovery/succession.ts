@@ -1,6 +1,6 @@
 /** `plait init --succeeds`: where a ledger goes on that lost its log and has no copy of it, and how the new one names it. */
 import {
-  chainOf, formatBlock, generation, messageHash, offset, partitionName, PlaitError, sequencedEnd,
+  chainOf, formatBlock, generation, isAmong, messageHash, offset, partitionName, PlaitError, sequencedEnd,
   type Hash, type LedgerState, type SignerKey, type Start,
 } from '@plait/core';
 import { topicOffsets, type KafkaOptions } from '@plait/kafka';
@@ -80,7 +80,7 @@ async function startsAt(state: LedgerState, { kafka, log }: { kafka: KafkaOption
 /** Throws `config` if a checkpoint of the new ledger could be taken for one of the old: they name origin and key, not the ledger. */
 export function requireFresh(origin: string, checkpoint: SignerKey, { state }: Succession): void {
   const { body } = state.configuration;
-  if (origin !== state.origin || body.checkpointKeys.every(({ vkey }) => vkey !== checkpoint.verifier.vkey)) return;
+  if (origin !== state.origin || !isAmong(body.checkpointKeys, checkpoint.verifier)) return;
   throw new PlaitError('config', `--succeeds: the checkpoint key ${checkpoint.verifier.vkey} is the old ledger's, and so is the origin ${origin}: a checkpoint ` +
     'names no ledger id, so one of the two must be new. Give another --origin, or let init make the keys in a new folder');
 }

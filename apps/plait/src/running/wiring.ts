@@ -1,7 +1,7 @@
 /** What the roles have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
+import { isAmong, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, logOpener, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { requireGenesis, systemClock, type LedgerFile } from '@plait/ledger';
@@ -154,7 +154,7 @@ function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): 
   return async (state) => {
     if (state === undefined || state.configuration.hash === seen) return;
     const { body, hash, version } = state.configuration;
-    if (!body[KEYS_OF[role]].some(({ vkey }) => vkey === key.verifier.vkey)) {
+    if (!isAmong(body[KEYS_OF[role]], key.verifier)) {
       observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${role} key of configuration ` +
         `${version}: this ${role} does nothing until a configuration names it` });
     }
