@@ -12,7 +12,7 @@
 import { base64Decode, base64Encode, hashFromText, hashToText, parseHash } from './bytes.ts';
 import { parseHead } from './configuration.ts';
 import type { BlockHeader, StateCommitment } from './block.ts';
-import { invalid } from './errors.ts';
+import { invalid, isPlaitError } from './errors.ts';
 import { CHUNK_BYTES_MAX } from './limits.ts';
 import { LineReader, parseCount } from './text.ts';
 import { leafHash, proveInclusion, rootOfInclusion, treeRoot } from './tree.ts';
@@ -94,6 +94,17 @@ export function verifyChunk(header: BlockHeader, snapshot: Snapshot): void {
 export function rootOfChunk({ chunk, stateBytes, path, data }: Snapshot): Hash {
   const size = BigInt(chunkCount(stateBytes));
   return hashToText(rootOfInclusion({ index: BigInt(chunk), size, leafHash: leafHash(data), proof: path.map(hashFromText) }));
+}
+
+/** Whether the chunk is part of the state that the header commits to. Anybody may append chunks, wrong ones too. */
+export function isChunkOf(header: BlockHeader, snapshot: Snapshot): boolean {
+  try {
+    verifyChunk(header, snapshot);
+    return true;
+  } catch (error) {
+    if (!isPlaitError(error, 'invalid')) throw error;
+    return false;
+  }
 }
 
 /** How many chunks a state of so many bytes has. */

@@ -1,9 +1,8 @@
 /** What a role reads in the log that concerns its memory: signs of a later log, and states from which others can start. */
 import {
-  chunkCount, hashToText, parseMessage, rangeRoot, verifyNoteSignature,
+  chunkCount, hashToText, isChunkOf, parseMessage, rangeRoot, verifyNoteSignature,
   type BlockHeader, type Hash, type LedgerState, type LogPosition, type Outcome, type VerifySignature,
 } from '@plait/core';
-import { isChunkOf } from './snapshot-writer.ts';
 
 /**
  * Whether an ignored message shows that its signer, who has the right to lead, knows of more than the log holds: a block of

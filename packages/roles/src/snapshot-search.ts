@@ -2,14 +2,14 @@
  * The search for a confirmed state: backwards from the log's end, or around where a seq was numbered, in doubling windows.
  */
 import {
-  appendLeaf, chunkCount, concatBytes, decodeState, hashToText, headerLeafHash, isPlaitError, logPosition, rangeRoot, verifyNoteSignature,
+  appendLeaf, chunkCount, concatBytes, decodeState, hashToText, headerLeafHash, isChunkOf, isPlaitError, logPosition, rangeRoot,
+  verifyNoteSignature,
   type BlockHeader, type Height, type LedgerState, type LogPosition, type Seq, type VerifySignature,
 } from '@plait/core';
 import type { Pinned } from './follower.ts';
 import type { LogStretches } from './log-stretch.ts';
 import type { LogMessage, Remembered } from './ports.ts';
 import { parseAny, SnapshotIndex, type StateHeader } from './snapshot-index.ts';
-import { isChunkOf } from './snapshot-writer.ts';
 
 /** Messages of the first window. Doubled until a state is found that began in what was searched. */
 const WINDOW = 1_024n;

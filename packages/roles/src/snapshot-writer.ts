@@ -3,7 +3,7 @@
  * every chunk of an accepted header's state was read behind it, whoever appended them.
  */
 import {
-  chunkCount, encodeState, formatSnapshot, isPlaitError, makeSnapshots, stateAt, utf8Encode, verifyChunk,
+  chunkCount, encodeState, formatSnapshot, isChunkOf, makeSnapshots, stateAt, utf8Encode,
   type BlockHeader, type LedgerState, type Snapshot,
 } from '@plait/core';
 import type { Folded } from './follower.ts';
@@ -90,16 +90,5 @@ export class SnapshotWriter {
     if (chunk === undefined) return undefined;
     chunk.sentMs = nowMs;
     return utf8Encode(formatSnapshot(chunk.snapshot));
-  }
-}
-
-/** Whether the chunk is part of the state that the header commits to. Anybody may append chunks, wrong ones too. */
-export function isChunkOf(header: BlockHeader, snapshot: Snapshot): boolean {
-  try {
-    verifyChunk(header, snapshot);
-    return true;
-  } catch (error) {
-    if (!isPlaitError(error, 'invalid')) throw error;
-    return false;
   }
 }
