@@ -64,6 +64,25 @@ test('alarm: log-start – what was deleted of the log is put back by `plait rec
   await ledger.stop(worker);
 });
 
+test('a log is recovered from the copy of a reader that was asked to keep one, when the roles have lost theirs', { timeout: TEST_MS }, async () => {
+  await using ledger = await makeLedger({ partitions: PARTITIONS, place: services });
+  const roles = [ledger.start('worker'), ledger.start('coordinator')];
+  await grow(ledger, 100);
+  const { seen } = await ledger.verifyAll();
+  for (const role of roles) await ledger.stop(role);
+  const kept = join(ledger.folder, '..', 'kept');
+  const read = await ledger.plait('read', '--copy', kept);
+  expect(read.code, read.stderr).toBe(0);
+  await rm(join(ledger.folder, 'copy'), { recursive: true });
+  await deleteBefore(ledger.file.log, 3);
+
+  const to = `${ledger.file.log}.2`;
+  expect((await ledger.plait('recover', '--to', to)).code).toBe(1);
+  const ran = await ledger.plait('recover', '--to', to, '--copy', kept);
+  expect(ran.code, ran.stderr).toBe(0);
+  expect(await readAll(ledger.folder, services.bootstrapServers)).toEqual(seen);
+});
+
 test('alarm: split-view – coordinators stop at a checkpoint that contradicts the blocks, until a configuration replaces its key', { timeout: TEST_MS }, async () => {
   await using ledger = await makeLedger({ partitions: PARTITIONS, place: services });
   const [worker, coordinator] = [ledger.start('worker'), ledger.start('coordinator')];

@@ -61,19 +61,17 @@ async function withAdmin<T>(kafka: KafkaOptions, doing: string, use: (admin: Adm
 }
 
 /** The topics, after a look whether we have these rights on all of them. Throws `config`, `unavailable`. */
-async function describe(kafka: KafkaOptions, topics: readonly string[], operations: readonly Operation[]): Promise<readonly TopicMetadata[]> {
-  return await withWire(kafka, async (wire) => {
-    await wire.mayAll(operations, topics);
-    const found = await wire.metadata(topics).catch((error: unknown) => {
-      throw readError(error, `topics ${topics.join(', ')}`);
-    });
-    for (const { topic, errorCode } of found) {
-      if (errorCode === KAFKA.unknownTopicOrPartition) throw new PlaitError('config', `topic ${topic} does not exist; create it first`, { details: { topic, exists: false } });
-      if (isRefusal(errorCode)) throw wire.refused('Describe', topic, errorCode);
-      if (errorCode !== 0) throw new PlaitError('unavailable', `topic ${topic}: Kafka's error ${errorCode}`);
-    }
-    return found;
+async function describe(wire: Wire, topics: readonly string[], operations: readonly Operation[]): Promise<readonly TopicMetadata[]> {
+  await wire.mayAll(operations, topics);
+  const found = await wire.metadata(topics).catch((error: unknown) => {
+    throw readError(error, `topics ${topics.join(', ')}`);
   });
+  for (const { topic, errorCode } of found) {
+    if (errorCode === KAFKA.unknownTopicOrPartition) throw new PlaitError('config', `topic ${topic} does not exist; create it first`, { details: { topic, exists: false } });
+    if (isRefusal(errorCode)) throw wire.refused('Describe', topic, errorCode);
+    if (errorCode !== 0) throw new PlaitError('unavailable', `topic ${topic}: Kafka's error ${errorCode}`);
+  }
+  return found;
 }
 
 /** The settings in force for each topic, the brokers' defaults included. */
@@ -111,7 +109,7 @@ export async function checkLogTopic(options: {
   readonly messageBytesMax: number;
 }): Promise<readonly string[]> {
   const { kafka, topic } = options;
-  const [found] = await describe(kafka, [topic], ['DescribeConfigs']);
+  const [found] = await withWire(kafka, (wire) => describe(wire, [topic], ['DescribeConfigs']));
   const partitions = found?.partitions ?? [];
   if (partitions.length !== 1) {
     const next = 'A topic cannot lose partitions: make another one for the log';
@@ -210,7 +208,7 @@ export async function checkSourceTopics(
   const topics = options.topics.filter((topic) => !gone.includes(topic));
   const warnings = gone.map((topic) => `topic ${topic} does not exist: nothing of it is hashed until it is back; the ledger's other topics go on`);
   if (topics.length === 0) return { topics: [], warnings };
-  const found = await describe(kafka, topics, [toRead ? 'Read' : 'Describe', 'DescribeConfigs']);
+  const found = await withWire(kafka, (wire) => describe(wire, topics, [toRead ? 'Read' : 'Describe', 'DescribeConfigs']));
   const settings = await settingsOf(kafka, topics);
   for (const topic of topics) {
     const of = (setting: string): string => settings.get(topic)?.get(setting) ?? 'not told';
@@ -242,10 +240,8 @@ export async function topicOffsets(
   options: { readonly kafka: KafkaOptions; readonly topic: string; readonly toRead?: boolean },
 ): Promise<readonly PartitionOffsets[]> {
   const { kafka, topic, toRead = false } = options;
-  const [found] = await describe(kafka, [topic], [toRead ? 'Read' : 'Describe']);
   return await withWire(kafka, async (wire) => {
-    // This wire has to learn the brokers' addresses too.
-    await wire.metadata([topic]);
+    const [found] = await describe(wire, [topic], [toRead ? 'Read' : 'Describe']);
     const offsets: PartitionOffsets[] = [];
     for (const { partition, leader } of (found?.partitions ?? []).toSorted((a, b) => a.partition - b.partition)) {
       if (leader === undefined) throw new PlaitError('unavailable', `${topic}-${partition} has no leader`);
