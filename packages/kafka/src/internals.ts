@@ -8,6 +8,7 @@ export { default as loggers } from 'kafkajs/src/loggers/index.js';
 export { default as ConnectionPool } from 'kafkajs/src/network/connectionPool.js';
 export { default as Decoder } from 'kafkajs/src/protocol/decoder.js';
 export { default as Encoder } from 'kafkajs/src/protocol/encoder.js';
+export { default as crc32C } from 'kafkajs/src/protocol/recordBatch/crc32C/index.js';
 export { default as decodeRecordBatch } from 'kafkajs/src/protocol/recordBatch/v0/decoder.js';
 export { default as apiKeys } from 'kafkajs/src/protocol/requests/apiKeys.js';
 export { default as protocol } from 'kafkajs/src/protocol/requests/index.js';

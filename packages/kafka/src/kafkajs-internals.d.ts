@@ -13,6 +13,12 @@ declare module 'kafkajs/src/network/connectionPool.js' {
   export default ConnectionPool;
 }
 
+declare module 'kafkajs/src/protocol/recordBatch/crc32C/index.js' {
+  /** uint32 */
+  const crc32C: (bytes: Uint8Array) => number;
+  export default crc32C;
+}
+
 declare module 'kafkajs/src/broker/index.js' {
   import type ConnectionPool from 'kafkajs/src/network/connectionPool.js';
   import type { Lookup, RootLogger } from 'kafkajs-internal-types';
