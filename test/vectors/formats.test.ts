@@ -2,7 +2,7 @@
  * docs/FORMAT.md against the golden history it explains. Everything is computed here anew with Node's own crypto and a
  * tree of five lines, not with core: what the page says must be enough.
  */
-import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
@@ -60,11 +60,15 @@ function recordOf(at: number): { payload: Buffer; leaf: Buffer } {
   return { payload, leaf: Buffer.concat([numbers, sha256(payload)]) };
 }
 
-function keyValues(): Record<string, string> {
-  const seed = createHash('sha256').update("the golden histories' key worker-1").digest();
+function ed25519Of(name: string): { seed: Buffer; publicKey: Buffer; privateKey: KeyObject } {
+  const seed = createHash('sha256').update(`the golden histories' key ${name}`).digest();
   const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
-  const spki = createPublicKey(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })).export({ format: 'der', type: 'spki' });
-  const publicKey = spki.subarray(-32);
+  const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  return { seed, publicKey: createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(-32), privateKey };
+}
+
+function keyValues(): Record<string, string> {
+  const { seed, publicKey } = ed25519Of('worker-1');
   const id = sha256('worker-1', Uint8Array.of(10, 1), publicKey).subarray(0, 4).toString('hex');
   const text = (bytes: Buffer): string => `worker-1+${id}+${Buffer.concat([Buffer.of(1), bytes]).toString('base64')}`;
   return {
@@ -117,6 +121,43 @@ function stateValues(): Record<string, string> {
   };
 }
 
+const base64 = (...lines: readonly Buffer[]): string => lines.map((hash) => hash.toString('base64')).join(' ');
+
+/** The extra bytes of the receipt of offset 0: leaf 0 of 3, line 0 of 2. */
+function receiptExtra(): string {
+  const [, second, third] = [0, 1, 2].map((at) => leafHash(recordOf(at).leaf)) as [Buffer, Buffer, Buffer];
+  const { payload, leaf } = recordOf(0);
+  const [line = '', other = ''] = linesOf(3);
+  return [
+    'plait.receipt/v1', `leaf ${base64(leaf)}`, 'leaf-index 0', `leaf-proof ${base64(second, third)}`,
+    line, 'line-index 0', `line-proof ${base64(leafHash(other))}`, `payload ${base64(payload)}`, `header\n${unsigned(3)}`,
+  ].join('\n');
+}
+
+/** Header 0 of 2, under a checkpoint of both. */
+function receipt(): string {
+  const origin = 'ledger.example/orders';
+  const [first, second] = [leafHash(unsigned(3)), leafHash(unsigned(8))];
+  const checkpoint = `${origin}\n2\n${base64(root([first, second]))}\n`;
+  const { publicKey, privateKey } = ed25519Of(origin);
+  const id = sha256(origin, Uint8Array.of(10, 1), publicKey).subarray(0, 4);
+  const signature = base64(Buffer.concat([id, sign(null, Buffer.from(checkpoint), privateKey)]));
+  return [
+    'c2sp.org/tlog-proof@v1', `extra ${base64(Buffer.from(receiptExtra()))}`, 'index 0', base64(second), '',
+    `${checkpoint}\n\u2014 ${origin} ${signature}\n`,
+  ].join('\n');
+}
+
+function tileValues(): Record<string, string> {
+  const texts = [3, 8].map((at) => Buffer.from(unsigned(at)));
+  const entries = Buffer.concat(texts.flatMap((text) => [Buffer.of(text.length >> 8, text.length & 255), text]));
+  return {
+    'tile/0/000.p/2': Buffer.concat(texts.map((text) => leafHash(text))).toString('hex'),
+    'begin of tile/entries/000.p/2': entries.subarray(0, 16).toString('hex'),
+    'SHA-256 of tile/entries/000.p/2': sha256(entries).toString('hex'),
+  };
+}
+
 /** What every example of the page must be. */
 const wanted: Record<string, string> = {
   ...Object.fromEntries(history.messages.map((_, at) => [`message-${at}`, message(at)])),
@@ -127,6 +168,9 @@ const wanted: Record<string, string> = {
   segment: spell(segmentValues()),
   block: spell(blockValues()),
   'state-values': spell(stateValues()),
+  'receipt-extra': receiptExtra(),
+  receipt: receipt(),
+  tiles: spell(tileValues()),
 };
 
 function spell(values: Record<string, string>): string {
@@ -153,6 +197,7 @@ describe('docs/FORMAT.md', () => {
     expect(value(2, 'loss', 7)).toBe(segmentValues()['chain start of orders 0 1 100']);
     expect(value(5, 'segment', 8)).toBe(segmentValues()['hash of the first segment']);
     expect(message(8)).toContain(`\nstate ${stateValues()['bytes']} ${stateValues()['root']}\n`);
+    expect(receipt().split('\n')[7]).toBe(blockValues()['history after the second block']);
     expect(message(7)).toContain(`follows ${sha256(unsigned(6)).toString('base64')}\n`);
     expect(keyValues()['verifier key']).toBe(keyOf('worker-1').verifier.vkey);
     expect(keyValues()['signer key']).toBe(keyOf('worker-1').skey);
