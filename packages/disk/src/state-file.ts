@@ -2,51 +2,41 @@
  * What a role remembers, as a file of JSON (docs/FORMAT.md, section 10): one for each kind of role and machine, shared by the
  * processes of that kind. Its last value is a checksum, so that a damaged file is never taken for a log that changed.
  */
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import {
-  hashToText, height, logPosition, parseHash, parseOrigin, parseUint63, PlaitError, sha256, utf8Encode,
-} from '@plait/core';
+import { height, logPosition, parseHash, parseOrigin, parseUint63, PlaitError } from '@plait/core';
 import type { Mark, Memory, Remembered } from '@plait/roles';
 import { makeFolder, replaceFile, withLock } from './files.ts';
+import { formatSealed, objectOf, parseSealed, readSealed, textOf, type Json, type Sealed } from './sealed.ts';
 
-const FORMAT = 'plait.memory/v1';
 const MODE = 0o600;
 /** One for each doubling of the distance: 63 bits of positions. */
 const MARKS_MAX = 64;
 
-/** The file's one spelling. */
-export function formatStateFile(remembered: Remembered): string {
-  const { origin, ledgerId, position, message, height: blocks, header, checkpoint, state, marks } = remembered;
-  const values = {
-    format: FORMAT, origin, ledgerId, position: String(position), message, height: String(blocks), header: header ?? null,
+const STATE: Sealed<Remembered> = {
+  format: 'plait.memory/v1',
+  name: 'state file',
+  members: ({ origin, ledgerId, position, message, height: blocks, header, checkpoint, state, marks }) => ({
+    origin, ledgerId, position: String(position), message, height: String(blocks), header: header ?? null,
     checkpoint: checkpoint === undefined ? null : { size: String(checkpoint.size), root: checkpoint.root },
     state: state === undefined ? null : { height: String(state.height), header: state.header },
     marks: marks.map((mark) => ({ position: String(mark.position), message: mark.message })),
-  };
-  const sum = hashToText(sha256(utf8Encode(JSON.stringify(values))));
-  return `${JSON.stringify({ ...values, sum }, undefined, 2)}\n`;
+  }),
+  read: readFields,
+  remedy: (path) => 'It says what this role must find again in the log, so it is not passed over: put it back from a backup, or, if you know ' +
+    `that the log was not rolled back, forget it with "plait recover --forget ${path}"`,
+};
+
+/** The file's one spelling. */
+export function formatStateFile(remembered: Remembered): string {
+  return formatSealed(STATE, remembered);
 }
 
 /** Throws `config` that names the file and what to do, for anything but what {@link formatStateFile} gives. */
 export function parseStateFile(text: string, path: string): Remembered {
-  try {
-    const remembered = readFields(JSON.parse(text) as unknown);
-    // One spelling: so the checksum, too, was right.
-    if (formatStateFile(remembered) === text) return remembered;
-    throw new Error('its checksum or its spelling is wrong');
-  } catch (error) {
-    throw new PlaitError('config', `the state file ${path} is damaged: ${(error as Error).message}. It says what this role must find ` +
-      'again in the log, so it is not passed over: put it back from a backup, or, if you know that the log was not rolled back, ' +
-      `forget it with "plait recover --forget ${path}"`, { details: { path }, cause: error });
-  }
+  return parseSealed(STATE, text, path);
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-function readFields(value: unknown): Remembered {
-  const fields = objectOf(value);
-  if (fields['format'] !== FORMAT) throw new Error(`its format is not ${FORMAT}`);
+function readFields(fields: Json): Remembered {
   const marks = fields['marks'];
   if (!Array.isArray(marks) || marks.length > MARKS_MAX) throw new Error(`its marks are no list of at most ${MARKS_MAX}`);
   const { header, checkpoint, state } = fields;
@@ -74,17 +64,6 @@ function readState(fields: Json): NonNullable<Remembered['state']> {
   return { height: height(parseUint63(textOf(fields, 'height'))), header: parseHash(textOf(fields, 'header')) };
 }
 
-function objectOf(value: unknown): Json {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('an object is missing');
-  return value as Json;
-}
-
-function textOf(fields: Json, name: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw new Error(`"${name}" is missing or no text`);
-  return value;
-}
-
 /**
  * The memory in a file, which need not exist yet; its folder is made when something is saved. Several processes may share it:
  * a save never replaces what is further along, and keeps the larger checkpoint. `load` throws `config` for a damaged file or
@@ -93,28 +72,17 @@ function textOf(fields: Json, name: string): string {
  */
 export function openStateFile(path: string): Memory {
   return {
-    load: () => load(path),
+    load: () => readSealed(STATE, path),
     save: async (remembered) => {
       await makeFolder(dirname(path));
       await withLock(path, async () => {
-        const held = await load(path);
+        const held = await readSealed(STATE, path);
         const next = held === undefined ? remembered : further(held, remembered, path);
         // A crash here leaves the file as it was.
         if (next !== held) await replaceFile(path, formatStateFile(next), MODE);
       });
     },
   };
-}
-
-async function load(path: string): Promise<Remembered | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new PlaitError('config', `cannot read the state file ${path}: ${(error as Error).message}`, { cause: error });
-  }
-  return parseStateFile(text, path);
 }
 
 /** Whether two memories can be of one log: wherever both remember something, it is the same. */
