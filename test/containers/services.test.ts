@@ -1,3 +1,4 @@
+import { sealBatch } from '@plait/kafka';
 import { launch } from '@plait/launcher';
 import { Redis } from 'ioredis';
 import { execFileSync } from 'node:child_process';
@@ -57,16 +58,20 @@ describe.skipIf(whyNot !== undefined)(named('the launcher in Docker'), () => {
     expect(left(names)).toEqual(names);
     expect(await ping(redisUrl)).toBe('PONG');
     await createTopic(bootstrapServers, 'kept');
-    await produce(bootstrapServers, 'kept', ['1']);
+    await produce(bootstrapServers, 'kept', ['first']);
     await kafka.stop();
     await kafka.stop();
+    await kafka.editFile('kept-0/00000000000000000000.log', (file) => {
+      file.write('worst', file.indexOf('first'));
+      sealBatch(file);
+    });
     await kafka.start();
     await produce(bootstrapServers, 'kept', ['2']);
     await kafka.kill('SIGKILL');
     await kafka.start();
     await redis.stop();
     await redis.start();
-    expect(await consume(bootstrapServers, 'kept', 2)).toEqual(['1', '2']);
+    expect(await consume(bootstrapServers, 'kept', 2)).toEqual(['worst', '2']);
     expect(await ping(redisUrl)).toBe('PONG');
     await services.stop();
     expect(left(names)).toEqual([]);

@@ -1,4 +1,5 @@
 /** The launcher itself, on processes of its own. What needs Java or Maven says so when it is skipped. */
+import { sealBatch } from '@plait/kafka';
 import { launch, LauncherError } from '@plait/launcher';
 import { Redis } from 'ioredis';
 import { existsSync } from 'node:fs';
@@ -12,6 +13,12 @@ import { findJava } from './machine.ts';
 
 const java = findJava();
 if (java === undefined) console.log('skipped: launching Kafka as a process needs Java 17 on the PATH');
+
+/** Overwrites the only record of a partition's file, and makes the checksum of its batch, the file's only one, fit again. */
+function tamper(file: Buffer): void {
+  file.write('worst', file.indexOf('first'));
+  sealBatch(file);
+}
 
 const savedEnvironment = { ...process.env };
 
@@ -107,15 +114,16 @@ describe.skipIf(java === undefined)(java === undefined ? 'processes (skipped: ne
     if (kafka?.dataDir === undefined || redis === undefined) throw new Error('no control over processes');
     const topic = uniqueName('restart');
     await createTopic(brokers, topic);
-    await produce(brokers, topic, ['1']);
+    await produce(brokers, topic, ['first']);
     await kafka.stop();
     expect(kafka.pid).toBe(undefined);
+    await kafka.editFile(`${topic}-0/00000000000000000000.log`, tamper);
     await kafka.start();
     await produce(brokers, topic, ['2']);
     await kafka.kill('SIGKILL');
     await expect(kafka.kill('SIGKILL')).rejects.toThrow(LauncherError);
     await kafka.start();
-    expect(await consume(brokers, topic, 2)).toEqual(['1', '2']);
+    expect(await consume(brokers, topic, 2)).toEqual(['worst', '2']);
     expect(existsSync(join(kafka.dataDir, '1', `${topic}-0`, '00000000000000000000.log'))).toBe(true);
 
     const before = redis.pid;

@@ -1,5 +1,5 @@
 /** Kafka and Redis as containers: through docker-compose.yml where `docker compose` is there, else by `docker run`. */
-import { readFile, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +44,8 @@ const composeFile = fileURLToPath(new URL('../../../docker-compose.yml', import.
 const pullSilenceMs = 120_000;
 const readyMs = 90_000;
 const startTries = 5;
+/** Where the image keeps the partitions' folders: see docker-compose.yml. */
+const dataPath = '/var/lib/kafka/data';
 
 /** Path of a `docker` whose engine answers within 5 s; `undefined` if there is none. */
 export async function findDocker(): Promise<string | undefined> {
@@ -100,7 +102,7 @@ function runArguments(context: DockerContext, service: ServiceName, port: number
     return [...common, '-p', `127.0.0.1:${port}:6379`, redisImage, '--save', '', '--appendonly', 'no'];
   }
   const env = Object.entries(imageEnvironment(`127.0.0.1:${port}`)).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
-  return [...common, '-p', `127.0.0.1:${port}:9092`, '-v', `${context.project}_kafka-data:/var/lib/kafka/data`, ...env, kafkaImage];
+  return [...common, '-p', `127.0.0.1:${port}:9092`, '-v', `${context.project}_kafka-data:${dataPath}`, ...env, kafkaImage];
 }
 
 async function plainUp(context: DockerContext, ports: Ports): Promise<CommandResult> {
@@ -127,6 +129,22 @@ async function waitUntil(answers: () => Promise<boolean>, title: string, docker:
     }
     await delay(100);
   }
+}
+
+/** Changes bytes of a file in Kafka's volume: two short containers copy it out and back, over itself, so that its owner stays. */
+async function editInVolume(context: DockerContext, path: string, edit: (bytes: Buffer) => void): Promise<void> {
+  const { docker, project, folder } = context;
+  const exchange = await mkdtemp(join(folder, 'edit-'));
+  const copy = async (from: string, to: string): Promise<void> => {
+    const args = ['run', '--rm', '--pull', 'never', '--user', '0', '--volumes-from', `${project}-kafka-1`, '-v', `${exchange}:/exchange`, '--entrypoint', 'cp'];
+    const { ok, stderr } = await run(docker, [...args, kafkaImage, from, to], readyMs);
+    if (!ok) throw new LauncherError(`${path} of Kafka's data cannot be copied: ${stderr.trim()}`);
+  };
+  await copy(`${dataPath}/${path}`, '/exchange/before');
+  const bytes = await readFile(join(exchange, 'before'));
+  edit(bytes);
+  await writeFile(join(exchange, 'after'), bytes);
+  await copy('/exchange/after', `${dataPath}/${path}`);
 }
 
 async function containerControl(context: DockerContext, service: ServiceName, port: number): Promise<ServiceControl> {
@@ -174,7 +192,7 @@ export async function startContainers(context: DockerContext): Promise<StartedCo
     return address;
   };
   return {
-    ...(kafka && { kafka: { address, control: { ...kafka, dataDir: undefined, brokers: [kafka], addresses } } }),
+    ...(kafka && { kafka: { address, control: { ...kafka, dataDir: undefined, brokers: [kafka], addresses, editFile: (path, edit) => editInVolume(context, path, edit) } } }),
     ...(redis && { redis: { address: `redis://127.0.0.1:${ports.redis}`, control: { ...redis, tlsPort: undefined } } }),
   };
 }

@@ -1,6 +1,6 @@
 /** Kafka and Redis as processes of this machine, under a keeper. */
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kafkaJars, redisBinaries } from './cache.ts';
 import { LauncherError } from './errors.ts';
@@ -121,7 +121,16 @@ function allOf(brokers: readonly ServerProcess[], { dataDir, addresses }: Pick<K
     stop: () => each((broker) => broker.stop()),
     kill: (signal) => each((broker) => broker.kill(signal)),
     start: () => each((broker) => broker.start()),
+    editFile: (path, edit) => editInPlace(join(dataDir, '1', path), edit),
   };
+}
+
+/** Changes bytes of a file, which stays the same file. */
+async function editInPlace(path: string, edit: (bytes: Buffer) => void): Promise<void> {
+  await using file = await open(path, 'r+');
+  const bytes = await file.readFile();
+  edit(bytes);
+  await file.write(bytes, 0, bytes.length, 0);
 }
 
 /** What to throw when the addresses of a listener are asked for that nobody wanted. */

@@ -67,6 +67,12 @@ export interface KafkaControl extends ServiceControl {
   readonly brokers: readonly ServiceControl[];
   /** `host:port` of every broker, separated by commas, at one of {@link KafkaProcessOptions.listeners}. Throws `LauncherError` for another. */
   addresses(listener: string): string;
+  /**
+   * Changes a file of the first broker's data in place, as somebody with access to its disk could: `edit` gets its bytes and
+   * writes into them. `path` is relative to the folder of the partitions' folders. The broker must be down; not checked.
+   * Rejects if there is no such file, with `LauncherError` in Docker.
+   */
+  editFile(path: string, edit: (bytes: Buffer) => void): Promise<void>;
 }
 
 /** Control over Redis. */
