@@ -37,7 +37,8 @@ export function recordBatch(
   return batch;
 }
 
-function varint(value: bigint): Buffer {
+/** Zigzag, 7 bits a byte, low bits first. */
+export function varint(value: bigint): Buffer {
   let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
   const bytes: number[] = [];
   while (rest > 0x7fn) {
@@ -47,7 +48,8 @@ function varint(value: bigint): Buffer {
   return Buffer.from([...bytes, Number(rest)]);
 }
 
-function crc32c(bytes: Buffer): number {
+/** The checksum of a batch, over everything behind it. */
+export function crc32c(bytes: Buffer): number {
   let crc = 0xffffffff;
   for (const byte of bytes) {
     crc ^= byte;
