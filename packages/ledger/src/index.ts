@@ -10,6 +10,10 @@ export type { Ledger, OpenLedgerOptions } from './ledger.ts';
 export type { ReadOptions } from './read.ts';
 export type { StartOptions, StartPoint } from './start.ts';
 export type { LastBlock, LedgerStatus, PartitionStatus } from './status.ts';
+export type { VerifyFinding, VerifyOptions, VerifyProgress, VerifyReport } from './verify-types.ts';
+export type {
+  AuditCounts, Finding, FindingKind, LeavesOf, LineChecker, LineFinding, LineResult, LineStretch, Retention, RetentionOf, SignedCheckpoint, Verdict,
+} from '@plait/roles';
 export type { LogCopy, Memory, Remembered, VerifiedSegment } from '@plait/roles';
 export { openStateFile } from '@plait/disk';
 // Outside of this workspace there is no core: what a program needs of it comes from here.

@@ -2,6 +2,7 @@
 export type * from './ports.ts';
 export * from './limits.ts';
 export type * from './events.ts';
+export type * from './audit-types.ts';
 export * from './follower.ts';
 export * from './cold-start.ts';
 export { requireRemembered, type PastOptions } from './memory.ts';
