@@ -95,9 +95,21 @@ export function chainStart(
   return hashToText(sha256(utf8Encode(text)));
 }
 
-/** The bytes of a line as a block's tree has them: `line <firstSeq> <segment>`, without a newline. */
+/** The line's one spelling, `line <firstSeq> <segment>`, without a newline. */
+export function formatLine(line: Line): string {
+  return `line ${line.firstSeq} ${formatSegment(line.segment)}`;
+}
+
+/** The line of a text. Throws `invalid`. Does not check that its numbers make sense: that a block holds it shows that. */
+export function parseLine(text: string): Line {
+  const [keyword, firstSeq = '', ...segment] = text.split(' ');
+  if (keyword !== 'line') throw invalid(`not a line: ${quote(text)}`);
+  return { firstSeq: types.seq(parseUint63(firstSeq)), segment: parseSegment(segment.join(' ')) };
+}
+
+/** The bytes of a line as a block's tree has them: {@link formatLine} as UTF-8. */
 export function encodeLine(line: Line): Uint8Array {
-  return utf8Encode(`line ${line.firstSeq} ${formatSegment(line.segment)}`);
+  return utf8Encode(formatLine(line));
 }
 
 /**

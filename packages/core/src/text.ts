@@ -106,6 +106,13 @@ export class LineReader {
     return parseHash(this.value(keyword));
   }
 
+  /** All lines that are left, which may be none. */
+  rest(): readonly string[] {
+    const lines = this.#lines.slice(this.#next);
+    this.#next = this.#lines.length;
+    return lines;
+  }
+
   /** Nothing may follow. */
   end(): void {
     if (this.#next !== this.#lines.length) throw invalid(`unexpected line: ${quote(this.line())}`);

@@ -9,7 +9,8 @@
 import { sha256 } from '#sha256';
 import { base64Encode, concatBytes, equalBytes, HASH_BYTES } from './bytes.ts';
 import { EMPTY_ROOT, nodeHash } from './compact.ts';
-import { invalid, invariant } from './errors.ts';
+import { invalid } from './errors.ts';
+import { consistencySubtrees, inclusionSubtrees, type Subtree } from './subtrees.ts';
 
 export { EMPTY_ROOT, nodeHash } from './compact.ts';
 
@@ -44,22 +45,11 @@ export function proveInclusion(args: {
   readonly leafHashes: readonly Uint8Array[];
 }): Uint8Array[] {
   const { leafHashes } = args;
-  const index = Number(args.index);
-  invariant(Number.isInteger(index) && index >= 0 && index < leafHashes.length, `no leaf ${index} in ${leafHashes.length}`);
-  const proof: Uint8Array[] = [];
-  let first = 0;
-  let next = leafHashes.length;
-  while (next - first > 1) {
-    const middle = first + splitPoint(next - first);
-    if (index < middle) {
-      proof.push(subtreeRoot(leafHashes, middle, next));
-      next = middle;
-    } else {
-      proof.push(subtreeRoot(leafHashes, first, middle));
-      first = middle;
-    }
-  }
-  return proof.toReversed();
+  return rootsOf(leafHashes, inclusionSubtrees({ index: BigInt(args.index), size: BigInt(leafHashes.length) }));
+}
+
+function rootsOf(leafHashes: readonly Uint8Array[], subtrees: readonly Subtree[]): Uint8Array[] {
+  return subtrees.map(({ first, next }) => subtreeRoot(leafHashes, Number(first), Number(next)));
 }
 
 /**
@@ -121,24 +111,7 @@ export function proveConsistency(args: {
   readonly leafHashes: readonly Uint8Array[];
 }): Uint8Array[] {
   const { leafHashes } = args;
-  const size1 = Number(args.size1);
-  invariant(Number.isInteger(size1) && size1 >= 1 && size1 <= leafHashes.length, `no size ${size1} in ${leafHashes.length}`);
-  const proof: Uint8Array[] = [];
-  let first = 0;
-  let next = leafHashes.length;
-  while (size1 < next) {
-    const middle = first + splitPoint(next - first);
-    if (size1 <= middle) {
-      proof.push(subtreeRoot(leafHashes, middle, next));
-      next = middle;
-    } else {
-      proof.push(subtreeRoot(leafHashes, first, middle));
-      first = middle;
-    }
-  }
-  // The verifier knows the old root; a subtree that is all of the old tree need not be sent.
-  if (first > 0) proof.push(subtreeRoot(leafHashes, first, next));
-  return proof.toReversed();
+  return rootsOf(leafHashes, consistencySubtrees({ size1: BigInt(args.size1), size2: BigInt(leafHashes.length) }));
 }
 
 /**
