@@ -8,6 +8,7 @@ export * from './record.ts';
 export * from './leaf.ts';
 export * from './tree.ts';
 export * from './subtrees.ts';
+export * from './growing-tree.ts';
 export * from './tiles.ts';
 export * from './compact.ts';
 export * from './keys.ts';
