@@ -103,7 +103,12 @@ export function entryLine(entry: LedgerEntry): string {
  * terminal stands in it unescaped.
  */
 export function entryJson(entry: LedgerEntry): string {
-  const text = JSON.stringify(entry.kind === 'record' ? recordObject(entry) : rangeObject(entry));
+  return jsonText(entry.kind === 'record' ? recordObject(entry) : rangeObject(entry));
+}
+
+/** A value as one line of JSON, bigints as decimal strings, with nothing in it that could steer a terminal. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
   // JSON.stringify leaves these as they are; within JSON they stand in strings only, where an escape means the same.
   return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}\p{Co}\p{Cn}]/gu, (char) =>
     Array.from({ length: char.length }, (_, i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''));
