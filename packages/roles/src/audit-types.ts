@@ -9,7 +9,7 @@ export interface LineStretch extends TopicPartition {
   readonly lines: readonly Line[];
   /** Another generation has begun since: what the partition does not hold now is not waited for. */
   readonly hasEnded: boolean;
-  /** The topic is still a source. Of another one that gives nothing the records are gone; a source is waited for. */
+  /** The topic is still a source. Of another one that gives nothing the records are gone; a source is waited for with `unavailable`. */
   readonly isSource: boolean;
 }
 
@@ -24,6 +24,8 @@ export interface LineFinding {
   readonly message: string;
   readonly expected?: string;
   readonly found?: string;
+  /** Of `differs`: where what cannot be read begins. */
+  readonly offset?: Offset;
   /** From where to where the partition holds records. */
   readonly logStart?: Offset;
   readonly end?: Offset;

@@ -91,7 +91,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'hand out a segment before all of its records were fetched',
     edits: [{
-      file: 'roles/src/reader.ts',
+      file: 'roles/src/line-records.ts',
       from: 'if (buffer.nextOffset < segment.nextOffset) return undefined;',
       to: 'if (buffer.nextOffset <= segment.firstOffset) return undefined;',
     }],
