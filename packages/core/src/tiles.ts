@@ -55,7 +55,7 @@ export function parseTilePath(path: string): Tile {
     index: parseUint63(digits),
     width: width === undefined ? TILE_WIDTH : Number(width),
   };
-  const known = tile.level === 'entries' || tile.level <= LEVEL_MAX;
+  const known = (tile.level === 'entries' || tile.level <= LEVEL_MAX) && tile.width <= TILE_WIDTH;
   if (!known || tilePath(tile) !== path) throw invalid(`not the path of a tile: ${quote(path)}`);
   return tile;
 }
