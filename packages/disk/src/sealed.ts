@@ -15,11 +15,11 @@ export interface Sealed<T> {
   /** What the file is called in errors. */
   readonly name: string;
   /** The members between format and checksum, in order. */
-  members(value: T): Json;
+  readonly members: (value: T) => Json;
   /** The value of the members. Throws anything for what cannot be. */
-  read(members: Json): T;
+  readonly read: (members: Json) => T;
   /** What to do with a damaged file: the end of a sentence. */
-  remedy(path: string): string;
+  readonly remedy: (path: string) => string;
 }
 
 /** The file's one spelling. */
