@@ -84,6 +84,8 @@ function logEvent(log: Log, event: Exclude<RoleEvent, { event: 'folded' }>): voi
       return log.info({ event: 'lease', held: event.held }, event.held ? 'holding the lease' : 'not holding the lease any more');
     case 'published':
       return log.debug({ event: 'published', size: String(event.size), hasState: event.hasState }, `signed the checkpoint of size ${event.size}`);
+    case 'tiles':
+      return log.debug({ event: 'tiles', size: String(event.size) }, `the checkpoint of size ${event.size} can be fetched`);
     case 'waiting':
       return log.warn({ event: 'waiting' }, printable(event.why));
     case 'alarm':

@@ -14,6 +14,7 @@ import { publisherCommand } from './running/publisher.ts';
 import { readCommand } from './reading/read.ts';
 import { reconfigureCommand } from './governing/reconfigure.ts';
 import { recoverCommand } from './recovery/recover.ts';
+import { serveCommand } from './running/serve.ts';
 import { statusCommand } from './reading/status.ts';
 import { workerCommand } from './running/worker.ts';
 
@@ -36,7 +37,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), readCommand(), statusCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });

@@ -12,7 +12,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 /** Which role to start, and where its log goes. */
 export interface SpawnRoleOptions {
-  readonly command: 'worker' | 'coordinator' | 'publisher';
+  readonly command: 'worker' | 'coordinator' | 'publisher' | 'serve';
   /** More arguments: `--ledger`, `--bootstrap-server` and so on. */
   readonly args?: readonly string[];
   /** Added to this process' environment. */

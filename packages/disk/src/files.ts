@@ -38,34 +38,41 @@ export async function syncFolder(path: string): Promise<void> {
  * Writes a file, or replaces it: durable when it resolves; a crash at any point leaves the old text or the new one. Throws
  * `config` where writing is not allowed, `unavailable` for what may pass (a full disk).
  */
-export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   try {
-    await writeDurably(path, text, { mode, place: rename });
+    await placeFile(path, content, mode);
+    await syncFolder(dirname(path));
   } catch (error) {
     throw writeError(path, error);
   }
+}
+
+/** As {@link replaceFile}, but durable only after a {@link syncFolder} of its folder, and throws what Node does: for many files at once. */
+export async function placeFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+  await placeDraft(path, content, { mode, place: rename });
 }
 
 /** Writes a file whole or not at all, durably, and never over another. Throws `config` if there is one, or it cannot be written. */
 export async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
     // Unlike a rename, a link refuses to replace what is there.
-    await writeDurably(path, text, { mode, place: link });
+    await placeDraft(path, text, { mode, place: link });
+    await syncFolder(dirname(path));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new PlaitError('config', `cannot write ${path}: ${code === 'EEXIST' ? 'it is there already' : message}`, { cause: error });
   }
 }
 
-/** A draft beside `path` that `place` puts there. A crash before that leaves a draft that nobody reads. */
-async function writeDurably(
-  path: string, text: string, { mode, place }: { readonly mode: number; readonly place: (draft: string, path: string) => Promise<void> },
+/** A draft beside `path`, its bytes durable, that `place` puts there. A crash before that leaves a draft that nobody reads. */
+async function placeDraft(
+  path: string, content: string | Uint8Array, { mode, place }: { readonly mode: number; readonly place: (draft: string, path: string) => Promise<void> },
 ): Promise<void> {
   const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(draft, 'wx', mode);
     try {
-      await file.writeFile(text);
+      await file.writeFile(content);
       await file.sync();
     } finally {
       await file.close();
@@ -74,7 +81,6 @@ async function writeDurably(
   } finally {
     await rm(draft, { force: true });
   }
-  await syncFolder(dirname(path));
 }
 
 /**

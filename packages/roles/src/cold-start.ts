@@ -2,11 +2,11 @@
  * Where a role begins that does not want to fold the whole log: at the newest state that a header committed to and that
  * is confirmed (DESIGN, section 5).
  */
-import { logPosition, type Height, type LedgerState, type LogPosition, type Seq, type VerifySignature } from '@plait/core';
+import { height as toHeight, logPosition, type Height, type LedgerState, type LogPosition, type Seq, type VerifySignature } from '@plait/core';
 import type { Observe } from './events.ts';
 import type { Pinned } from './follower.ts';
 import { LogStretches } from './log-stretch.ts';
-import type { Memory, OpenLog } from './ports.ts';
+import type { Memory, OpenLog, Remembered } from './ports.ts';
 import { SnapshotSearch } from './snapshot-search.ts';
 
 /** What a cold start needs. */
@@ -23,6 +23,8 @@ export interface ColdStartOptions extends Pinned {
   readonly minConfiguration?: bigint;
   /** Only states before this seq: its `nextSeq` is at most this one. */
   readonly beforeSeq?: Seq;
+  /** Only states of at most so many blocks. */
+  readonly heightMax?: bigint;
   readonly observe?: Observe;
   /** See core's FoldOptions. */
   readonly verify?: VerifySignature;
@@ -55,10 +57,10 @@ export interface ColdStart {
  * the memory throw. Does not check that the log is the newest one.
  */
 export async function coldStart(options: ColdStartOptions): Promise<ColdStart> {
-  const { openLog, memory, mayPassMemory, beforeSeq, observe } = options;
+  const { openLog, memory, beforeSeq, observe } = options;
   const log = new LogStretches(openLog);
   const remembered = await memory?.load();
-  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, heightBelow: mayPassMemory === true ? undefined : remembered?.height });
+  const search = new SnapshotSearch(options, { log, beforeSeq, remembered, heightBelow: heightBelow(options, remembered) });
   const { start, confirmedBy } = await search.run();
   const { unconfirmed } = search;
   const height = start?.height;
@@ -69,4 +71,10 @@ export async function coldStart(options: ColdStartOptions): Promise<ColdStart> {
   const found = { start, why, unconfirmed: unconfirmed?.height, messages: log.messages };
   observe?.({ event: 'cold-start', position: start?.position, height, unconfirmed: found.unconfirmed, messages: found.messages, why });
   return found;
+}
+
+/** The least height that a header may not have: at or above what is remembered, above what is asked for. */
+function heightBelow({ mayPassMemory, heightMax }: ColdStartOptions, remembered: Remembered | undefined): Height | undefined {
+  const limits = [mayPassMemory === true ? undefined : remembered?.height, heightMax === undefined ? undefined : toHeight(heightMax + 1n)];
+  return limits.filter((limit) => limit !== undefined).toSorted((a, b) => (a < b ? -1 : 1))[0];
 }

@@ -12,8 +12,9 @@ import type { Height, LogPosition, Offset, Outcome, TopicPartition } from '@plai
  * - `source-expired`: records expired before a worker hashed them; their partition stops.
  * - `source-regressed`: a partition is not what was hashed of it (truncated, made anew, restored); it stops.
  * - `split-view`: a checkpoint contradicts the blocks; coordinators and publishers stop.
+ * - `tampered`: records differ from what was hashed; no leaves are kept from there on.
  */
-export type AlarmName = 'equivocation' | 'key-not-in-force' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed' | 'split-view';
+export type AlarmName = 'equivocation' | 'key-not-in-force' | 'log-start' | 'rolled-back' | 'record-unreadable' | 'source-expired' | 'source-regressed' | 'split-view' | 'tampered';
 
 /** One thing that a role tells. */
 export type RoleEvent =
@@ -35,6 +36,8 @@ export type RoleEvent =
   | { readonly event: 'lease'; readonly held: boolean }
   /** A checkpoint of `size` headers was signed and sent; `hasState`: it confirms the state of block size − 1. */
   | { readonly event: 'published'; readonly size: bigint; readonly hasState: boolean }
+  /** The checkpoint of `size` headers and all its tiles can be read by others. */
+  | { readonly event: 'tiles'; readonly size: bigint }
   | { readonly event: 'waiting'; readonly why: string }
   | { readonly event: 'alarm'; readonly alarm: AlarmName; readonly message: string };
 

@@ -1,5 +1,6 @@
 /** What must happen, in which order: the roles as steps over ports. */
 export type * from './ports.ts';
+export type * from './leaf-ports.ts';
 export * from './limits.ts';
 export type * from './events.ts';
 export type * from './audit-types.ts';
@@ -14,3 +15,6 @@ export * from './coordinator.ts';
 export * from './worker.ts';
 export * from './publisher.ts';
 export * from './reader.ts';
+export type * from './tile-ports.ts';
+export { startTiles, TileWriter, type TileStart, type TileWriterOptions } from './tile-writer.ts';
+export * from './leaf-keeper.ts';

@@ -30,6 +30,36 @@ export const MEMORY_SAVE_MS = 1_000;
 /** Bytes of copied messages that may wait for that; more of them, as when a log is read from its beginning, are written at once. */
 export const COPY_WAITING_BYTES_MAX = 8 * 1024 * 1024;
 
+/** Bytes of lines and leaves that wait to be kept: with so many they are kept at once. */
+export const LEAVES_WAITING_BYTES_MAX = 1024 * 1024;
+
+/** How long lines and leaves wait to be kept when they are few, ms. */
+export const LEAVES_WAIT_MS = 200;
+
+/** How often a keeper has old leaves deleted, ms. */
+export const LEAVES_EXPIRE_MS = 1_000;
+
+/** How long a keeper rests before it asks again what has become of records that differ, ms. */
+export const TAMPERED_REST_MS = 1_000;
+
+/** Sizes of which a tile writer knows the root while no checkpoint came: some minutes of blocks under load. */
+export const TREE_ROOTS_MAX = 65_536;
+
+/** Records of one partition that an audit gives to a checker at once, more or less: some MiB to read in one go. */
+export const STRETCH_RECORDS = 16_384;
+
+/** Lines in such a stretch, at most. */
+export const STRETCH_LINES_MAX = 512;
+
+/** Stretches that a checker has in hand: while it works on one it knows the next. */
+export const STRETCHES_IN_HAND_MAX = 2;
+
+/** Lines that an audit has folded and not compared yet, more or less: then the fold waits for the records. */
+export const LINES_WAITING_MAX = 16_384;
+
+/** Partitions of which a checker reads ahead: each may hold some MiB. */
+export const PARTITIONS_AHEAD_MAX = 16;
+
 /** Times of the roles, in ms. The defaults suit one data centre. */
 export interface RoleTimes {
   /** A worker reports, and a leader cuts, at once when quiet and at most once in this time under load. */

@@ -4,10 +4,10 @@ import { systemClock } from '@plait/ledger';
 import { Publisher } from '@plait/roles';
 import { observer } from '../log.ts';
 import { stopSignal } from '../stopping.ts';
-import { daemon, openLog, pinnedOf, roleSettings, runTogether, watched, withRoleOptions, type RoleOptions, type RoleSettings } from './wiring.ts';
+import { daemon, openLog, pinnedOf, roleSettings, runTogether, watched, withRoleOptions, type OpenRole, type RoleName, type RoleOptions, type RoleSettings } from './wiring.ts';
 
-/** It signs once a second: how long a block may rest unread. */
-const LOG_PACE_MS = 25;
+/** It signs once a second: how long a block may rest unread, ms. */
+export const LOG_PACE_MS = 25;
 
 const EXAMPLES = `
 Run one or two: what they sign is a function of the blocks, the same text for the same size. Without one, blocks keep coming;
@@ -32,11 +32,18 @@ export function publisherCommand(): Command {
 
 /** Publishes until the signal aborts. Throws what ends a publisher. */
 async function runPublisher(settings: RoleSettings): Promise<void> {
-  const { ledger, key, signal } = settings;
   await using ports = new AsyncDisposableStack();
-  const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
-  const observe = observer(settings.log);
-  const publisher = new Publisher({ ...pinnedOf(ledger), ...keeping, log: reader, key, appender, clock: systemClock, observe });
-  await runTogether([watched(publisher, settings, 'publisher')], { clock: systemClock, signal, observe });
+  const publisher = await openPublisher('publisher')(settings, ports);
+  await runTogether([publisher], { clock: systemClock, signal: settings.signal, observe: observer(settings.log) });
   await publisher.drain();
+}
+
+/** Opens a publisher for the process of a role. */
+export function openPublisher(name: RoleName): OpenRole {
+  return async (settings, ports) => {
+    const { ledger, key, log } = settings;
+    const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: LOG_PACE_MS });
+    const publisher = new Publisher({ ...pinnedOf(ledger), ...keeping, log: reader, key, appender, clock: systemClock, observe: observer(log) });
+    return { ...watched(publisher, settings, name), drain: () => publisher.drain() };
+  };
 }

@@ -1,11 +1,11 @@
 /** What the roles have in common: the ledger they are pinned to, and the ports over Kafka. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { isAmong, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
+import { isAmong, isTransient, MESSAGE_BYTES_MAX, parseVerifierKey, type LedgerState, type SignerKey } from '@plait/core';
 import { openCopy, openStateFile } from '@plait/disk';
 import { checkLogTopic, checkSourceTopics, logOpener, openLogAppender, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { requireGenesis, systemClock, type LedgerFile } from '@plait/ledger';
-import { coldStart, positionBehind, requireRemembered, runLoop, type Clock, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
+import { coldStart, positionBehind, requireRemembered, runLoop, type Clock, type ColdStart, type ColdStartOptions, type LogAppender, type LogCopy, type LogReader, type Memory, type Observe, type OpenLog, type Pinned, type Random, type Role } from '@plait/roles';
 import { Told, explain } from '../exit.ts';
 import { copyFolderPath, keyPath, loadKey, loadLedger, stateFilePath } from '../keys.ts';
 import { makeLog, observer, type Log } from '../log.ts';
@@ -33,7 +33,7 @@ export interface RoleSettings {
 }
 
 /** The roles that run as daemons. */
-export type RoleName = 'worker' | 'coordinator' | 'publisher';
+export type RoleName = 'worker' | 'coordinator' | 'publisher' | 'serve';
 
 /** Their options. */
 export interface RoleOptions extends CommonOptions {
@@ -42,6 +42,9 @@ export interface RoleOptions extends CommonOptions {
   readonly copy?: string;
   readonly minConfiguration: bigint;
 }
+
+/** The key that each of them has. */
+const KEY_OF = { worker: 'worker', coordinator: 'coordinator', publisher: 'checkpoint', serve: 'checkpoint' } as const;
 
 /** The command, with what every role can be told. */
 export function withRoleOptions(command: Command, key: 'worker' | 'coordinator' | 'checkpoint'): Command {
@@ -59,7 +62,7 @@ export function withRoleOptions(command: Command, key: 'worker' | 'coordinator' 
 export async function roleSettings(role: RoleName, options: RoleOptions, context: { log: Log; signal: AbortSignal }): Promise<RoleSettings> {
   const kafka = kafkaOptions(options, context.log);
   const ledger = await loadLedger(options.ledger);
-  const key = await loadKey(options.key ?? keyPath(options.ledger, role === 'publisher' ? 'checkpoint' : role));
+  const key = await loadKey(options.key ?? keyPath(options.ledger, KEY_OF[role]));
   const stateFile = options.state ?? stateFilePath(options.ledger, role);
   const copyFolder = options.copy ?? (KEEPS_COPY.has(role) ? copyFolderPath(options.ledger, role) : undefined);
   const { minConfiguration } = options;
@@ -94,6 +97,16 @@ function shortHash({ origin, ledgerKey, log }: LedgerFile): string {
 export async function openLog(
   settings: RoleSettings, ports: AsyncDisposableStack, { paceMs, mayPassMemory = false }: { readonly paceMs: number; readonly mayPassMemory?: boolean },
 ): Promise<{ reader: LogReader; appender: LogAppender; start?: LedgerState } & Keeping> {
+  const { kafka, ledger } = settings;
+  const { reader, keeping, begun: { start } } = await openLogFrom(settings, ports, { paceMs, begin: (options) => coldStart({ ...options, mayPassMemory }) });
+  const appender = ports.adopt(await openLogAppender({ kafka, topic: ledger.log }), (port) => port.close());
+  return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
+}
+
+/** As {@link openLog}, for who only reads, and begins where `begin` says. */
+export async function openLogFrom<S extends Pick<ColdStart, 'start'>>(
+  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs, begin }: { readonly paceMs: number; readonly begin: (options: ColdStartOptions) => Promise<S> },
+): Promise<{ readonly reader: LogReader; readonly keeping: Keeping; readonly begun: S }> {
   const { kafka, ledger, log, minConfiguration } = settings;
   const topic = ledger.log;
   const observe = observer(log);
@@ -101,13 +114,12 @@ export async function openLog(
   const keeping = await keepingOf(settings, ports);
   // Before genesis is missed in a log that was made anew.
   await requireRemembered({ ...keeping, clock: systemClock, observe });
-  const { start } = await coldStart({ ...pinnedOf(ledger), ...keeping, minConfiguration, mayPassMemory, observe });
+  const begun = await begin({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe });
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
-  if (start === undefined) await requireGenesis({ ...pinnedOf(ledger), kafka, log: topic }, logStart);
+  if (begun.start === undefined) await requireGenesis({ ...pinnedOf(ledger), kafka, log: topic }, logStart);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);
-  const reader = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(start), paceMs }), (port) => port.close());
-  const appender = ports.adopt(await openLogAppender({ kafka, topic }), (port) => port.close());
-  return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
+  const reader = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(begun.start), paceMs }), (port) => port.close());
+  return { reader, keeping, begun };
 }
 
 /** The log's first position; an alarm if that is not 0. Throws `config` if there is no such topic. */
@@ -129,7 +141,7 @@ export interface Keeping {
 }
 
 /** Which roles keep a copy of the log without being asked: those that everything depends on, and of which there are few. */
-const KEEPS_COPY: ReadonlySet<string> = new Set(['coordinator', 'publisher']);
+const KEEPS_COPY: ReadonlySet<string> = new Set(['coordinator', 'publisher', 'serve']);
 
 /** Opens a role's state file and its copy, which is closed by `ports`. Throws `config`, `unavailable`. */
 async function keepingOf(
@@ -142,7 +154,7 @@ async function keepingOf(
   return { openLog: openLogAt, memory, copy };
 }
 
-const KEYS_OF = { worker: 'workerKeys', coordinator: 'coordinatorKeys', publisher: 'checkpointKeys' } as const;
+const KEYS_OF = { worker: 'workerKeys', coordinator: 'coordinatorKeys', publisher: 'checkpointKeys', serve: 'checkpointKeys' } as const;
 
 /**
  * Looks at each configuration that comes into force: whether the role's key is in it (an alarm: without that the role does
@@ -177,6 +189,37 @@ export function watched(
       if (role.caughtUp) await watch(role.state);
     },
   };
+}
+
+/** A role with all that it needs, for a loop. */
+export interface OpenedRole extends Role {
+  /** For a stop in good order, after its last step. */
+  drain(): Promise<void>;
+}
+
+/** Opens a role; its ports are closed by `ports`. */
+export type OpenRole = (settings: RoleSettings, ports: AsyncDisposableStack) => Promise<OpenedRole>;
+
+const REST_MS = 1_000;
+
+/** Opens roles, again and again while no broker answers; none when `signal` aborts before that. Throws what else they throw. */
+export async function openPatiently(settings: RoleSettings, ports: AsyncDisposableStack, roles: readonly OpenRole[]): Promise<readonly OpenedRole[]> {
+  const { log, signal } = settings;
+  while (!signal.aborted) {
+    const attempt = new AsyncDisposableStack();
+    try {
+      const opened: OpenedRole[] = [];
+      for (const open of roles) opened.push(await open(settings, attempt));
+      ports.use(attempt);
+      return opened;
+    } catch (error) {
+      await attempt.disposeAsync();
+      if (!isTransient(error)) throw error;
+      observer(log)({ event: 'waiting', why: error.message });
+      await systemClock.sleep(REST_MS, signal);
+    }
+  }
+  return [];
 }
 
 /** Runs roles until `signal` aborts, or until one fails: then the others are stopped and its error is thrown. */
