@@ -46,6 +46,9 @@ const outcome = (report: VerifyReport, more: Partial<VerifyOutcome> = {}): Verif
   durationMs: 12_345.6, ...more,
 });
 
+const parsed = (report: VerifyReport, more: Partial<VerifyOutcome> = {}): unknown => JSON.parse(outcomeJson(outcome(report, more)));
+const progress = (more: Partial<VerifyProgress>): VerifyProgress => ({ messages: 0n, position: logPosition(0n), end: logPosition(100n), records: 0n, nextSeq: seq(0n), ...more });
+
 describe('for people', () => {
   const texts = [outcomeText(outcome(verified), plain), outcomeText(outcome(tampered), plain)];
 
@@ -83,8 +86,6 @@ describe('for people', () => {
 });
 
 describe('for programs', () => {
-  const parsed = (report: VerifyReport, more: Partial<VerifyOutcome> = {}): Record<string, unknown> => JSON.parse(outcomeJson(outcome(report, more))) as Record<string, unknown>;
-
   test('one object on one line, all of it, with big numbers as text', () => {
     expect(outcomeJson(outcome(tampered))).not.toContain('\n');
     expect(parsed(verified)).toMatchObject({
@@ -120,7 +121,6 @@ test('each kind has words of its own', () => {
 });
 
 describe('how far it is', () => {
-  const progress = (more: Partial<VerifyProgress>): VerifyProgress => ({ messages: 0n, position: logPosition(0n), end: logPosition(100n), records: 0n, nextSeq: seq(0n), ...more });
   test.each([
     ['nothing is known', {}, 0n, 0],
     ['half of the log, and all that it told', { position: logPosition(50n), nextSeq: seq(10n), totalSeqs: seq(10n) }, 0n, 0.5],
