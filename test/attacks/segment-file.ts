@@ -159,7 +159,7 @@ export function removeRecord(offset: bigint): Edit {
       const records = batch.records.filter((record) => record.offset !== offset)
         .map((record) => (record.offset > offset ? { ...record, offset: record.offset - 1n } : record));
       return withRecords({ ...batch, nextOffset: batch.nextOffset - 1n }, records);
-    });
+    }).filter((batch) => batch.baseOffset < batch.nextOffset);
   };
 }
 

@@ -64,6 +64,7 @@ describe('an edit', () => {
   test('removes a record and renumbers the rest', () => {
     expect(shown(after(removeRecord(1n)))).toEqual(['0…2: 0=a 1=c', '2…4: 2=d 3=e', '4…5: 4=f']);
     expect(shown(after(removeRecord(4n)))).toEqual([untouched[0], '3…4: 3=d', '4…5: 4=f']);
+    expect(shown(after(removeRecord(5n)))).toEqual(untouched.slice(0, 2));
   });
 
   test('blanks, removes, inserts and cuts off batches', () => {

@@ -1,0 +1,56 @@
+/** Attacks on records: the owner of the broker's disk, and who may delete. */
+import { utf8Encode, type Payload } from '@plait/core';
+import { createTopic } from '../kafka/client.ts';
+import type { Attack } from './attack.ts';
+import { batchAt, blankBatch, changeRecord, editPartition, insertBatch, readPartition, removeBatch, removeRecord, swapRecords, truncateAt, type Edit } from './segment-file.ts';
+import { PARTITIONS, WAVE } from './small-ledger.ts';
+
+const HOUR_MS = 3_600_000;
+/** In the middle wave: offsets 4 … 8 of partition 0, seqs 8 … 12. */
+const TARGET = 5n;
+
+/** On the disk, in partition 0. */
+const inFile = (name: string, edit: Edit): Attack => ({ name, onDisk: (ledger) => editPartition(ledger.partitionFolder(0), edit) });
+
+const withPayload = (name: string, change: (payload: Payload) => Partial<Payload>): Attack =>
+  inFile(name, changeRecord(TARGET, ({ payload }) => ({ payload: { ...payload, ...change(payload) } })));
+
+function flipped(bytes: Uint8Array | null): Uint8Array {
+  return Uint8Array.from(bytes ?? [], (byte, i) => (i === 0 ? byte ^ 1 : byte));
+}
+
+/** DeleteRecords, below an offset in the middle of a segment. */
+const deleteHead = (name: string, ledger: NonNullable<Attack['ledger']>): Attack => ({
+  name, ledger, online: ({ ground, topic }) => ground.harness.deleteBefore({ topic, partition: 0 }, TARGET),
+});
+
+export const ON_RECORDS: readonly Attack[] = [
+  withPayload('a byte of a value changed', ({ value }) => ({ value: flipped(value) })),
+  withPayload('a byte of a key changed', ({ key }) => ({ key: flipped(key) })),
+  withPayload('a header changed', ({ headers }) => ({ headers: headers.map(({ key }) => ({ key, value: utf8Encode('another') })) })),
+  inFile('a timestamp changed', changeRecord(TARGET, ({ timestamp }) => ({ timestamp: timestamp + 1n }))),
+  inFile('two records of a batch swapped', swapRecords(TARGET, TARGET + 1n)),
+  {
+    name: 'a batch moved to another partition',
+    onDisk: async (ledger) => {
+      const batch = batchAt(await readPartition(ledger.partitionFolder(0)), TARGET);
+      await editPartition(ledger.partitionFolder(0), removeBatch(TARGET));
+      await editPartition(ledger.partitionFolder(1), insertBatch(batch, TARGET));
+    },
+  },
+  inFile('a record removed and the rest renumbered', removeRecord(TARGET)),
+  inFile('a middle batch blanked', blankBatch(TARGET)),
+  inFile('the sequenced tail truncated', truncateAt(BigInt(2 * WAVE))),
+  deleteHead('the head deleted with DeleteRecords, `retention.ms` −1', {}),
+  deleteHead('the head deleted with DeleteRecords, younger than `retention.ms`', { settings: { 'retention.ms': String(HOUR_MS) } }),
+  deleteHead('the head deleted with DeleteRecords, older than `retention.ms`', { settings: { 'retention.ms': String(HOUR_MS) }, ageMs: 2 * HOUR_MS }),
+  {
+    name: 'the topic re-created with as many other records',
+    online: async ({ ground: { harness, producer }, topic }) => {
+      await harness.deleteTopic(topic);
+      await createTopic(harness.options.brokers.join(','), topic, { partitions: PARTITIONS.length, settings: { 'retention.ms': '-1' } });
+      const messages = PARTITIONS.flatMap((partition) => Array.from({ length: 3 * WAVE }, (_, i) => ({ partition, value: `another record ${i}` })));
+      await producer.send({ topic, acks: -1, messages });
+    },
+  },
+];
