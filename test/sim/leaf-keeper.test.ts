@@ -164,7 +164,7 @@ function rootOf(leaves: Uint8Array): string {
 }
 
 function allOf(store: LeafStore): readonly KeptLine[] {
-  const end = store.resumePoint()?.block.height ?? -1n;
+  const end = store.newestBlock()?.height ?? -1n;
   return Array.from({ length: Number(end) + 1 }, (_, at) => store.linesOfBlock(BigInt(at))).flat();
 }
 
@@ -202,7 +202,7 @@ describe('a keeper', () => {
     await world.check(folder);
   });
 
-  test('begun at a state before its resume point, it goes on; one behind it would be a bug', async () => {
+  test('begun at a state before the newest block that is kept, it goes on; one behind it would be a bug', async () => {
     const world = new World(3);
     await world.grow(4);
     const folder = fresh();
@@ -212,15 +212,15 @@ describe('a keeper', () => {
     await world.grow(4);
     const { state } = world.fold();
     using store = await openLeaves(folder, owner);
-    const { beforeSeq, block } = store.resumePoint() ?? {};
+    const newest = store.newestBlock()?.height ?? 0n;
     const starts = world.log.messages.map(({ position }) => world.fold(logPosition(position + 1n)).state).filter((each) => each !== undefined);
-    const start = starts.findLast(({ nextSeq }) => nextSeq <= (beforeSeq ?? 0n));
-    expect(start?.height).toBe(block?.height);
+    const start = starts.findLast(({ height }) => height <= newest);
+    expect(start?.height).toBe(newest);
     await world.keep(folder, start);
     await world.pass(1_000);
     await world.check(folder);
     const reader = { ...owner, store, log: world.log.reader(first, logPosition(0n)), source: world.source.reader(first), clock: new VirtualClock(world.scheduler, first), newest: async () => state };
-    expect(() => new LeafKeeper({ ...reader, start: starts.at(-1) as LedgerState })).toThrow('comes by the block');
+    expect(() => new LeafKeeper({ ...reader, start: starts.at(-1) as LedgerState })).toThrow('the fold comes by the newest block');
   });
 
   test.each([0, 1, 20])('stops at a log that was rolled back while it was away, and has grown anew for %d rounds', async (rounds) => {

@@ -121,21 +121,10 @@ describe('what is kept', () => {
       const folder = await keep(lines.slice(0, cut));
       using store = await openLeaves(folder, owner);
       const last = lines[cut - 1];
-      expect(store.resumePoint()).toMatchObject(last === undefined ? {} : { block: last.block, number: last.number, nextSeq: total(lines.slice(0, cut)) });
+      expect(store.newestBlock()).toEqual(last?.block);
+      expect(store.nextSeq).toBe(total(lines.slice(0, cut)));
       store.append(lines.filter(({ block }) => block.height >= (last?.block.height ?? 0n)));
       expect(contentOf(folder)).toEqual(whole);
-    }
-  });
-
-  test('a fold that begins at the resume point\'s seq comes by its block', async () => {
-    const lines = linesOf(11, 40);
-    for (let cut = 1; cut <= lines.length; cut += 1) {
-      using store = await openLeaves(await keep(lines.slice(0, cut), { at: 200 }), owner);
-      const { beforeSeq, block } = store.resumePoint() ?? {};
-      const kept = lines.slice(0, cut);
-      // A state lies behind all blocks that it has numbered: the newest whose nextSeq is not above this one.
-      const behind = kept.find(({ line }) => line.firstSeq + segmentCount(line.segment) > (beforeSeq ?? 0n));
-      if (beforeSeq !== 0n) expect(behind?.block.height).toBeLessThanOrEqual(block?.height ?? 0n);
     }
   });
 
@@ -233,7 +222,7 @@ describe('a file that is not what it was', () => {
     }
     const look = async (): Promise<unknown> => {
       using store = await openLeaves(folder, owner, { readOnly: true });
-      return [store.resumePoint(), store.lineOfSeq(0n)];
+      return [store.newestBlock(), store.lineOfSeq(0n)];
     };
     await expect(look()).rejects.toMatchObject({ code: 'config', message: expect.stringContaining(`damaged: `) });
     await expect(look()).rejects.toMatchObject({ message: expect.stringContaining(`delete ${fileOf(folder)}`) });

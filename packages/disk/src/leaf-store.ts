@@ -7,7 +7,7 @@ import {
   equalBytes, formatSegment, hashFromText, height, invalid, invariant, LEAF_BYTES, logPosition, parseHash, parseSegment, RootHasher, segmentCount, seq,
   type RecordSegment, type Seq,
 } from '@plait/core';
-import type { KeptBlock, KeptLine, LeafBounds, LeafStore, LineToKeep, Pinned, ResumePoint } from '@plait/roles';
+import type { KeptBlock, KeptLine, LeafBounds, LeafStore, LineToKeep, Pinned } from '@plait/roles';
 import { leafFileError, leafFilePath, openLeafFile, openLeafFileToRead } from './leaf-file.ts';
 
 /** How leaves are opened. */
@@ -82,20 +82,8 @@ class LeafFile implements LeafStore {
     this.#sql = this.#use(() => prepared(database));
   }
 
-  resumePoint(): ResumePoint | undefined {
-    const newest = this.#one('newest');
-    if (newest === undefined) return undefined;
-    const { block, number } = newest;
-    const { nextSeq } = this;
-    const holder = this.lineOfSeq(nextSeq - 1n);
-    return { block, number, nextSeq, beforeSeq: holder === undefined ? seq(0n) : this.#firstOf(holder).line.firstSeq };
-  }
-
-  /** The first line of a line's block. */
-  #firstOf({ block }: KeptLine): KeptLine {
-    const [first] = this.linesOfBlock(block.height);
-    invariant(first !== undefined, 'a block of which a line is kept');
-    return first;
+  newestBlock(): KeptBlock | undefined {
+    return this.#one('newest')?.block;
   }
 
   append(lines: readonly LineToKeep[]): void {

@@ -5,12 +5,12 @@
  * It goes on where its store ends. A crash at any point leaves a store that ends earlier.
  */
 import { formatBlock, invariant, isPlaitError, LEAF_BYTES, messageHash, minimalPayload, PlaitError, writeLeaf, type BlockHeader, type Hash } from '@plait/core';
-import type { LeafStore, LineToKeep, ResumePoint } from './leaf-ports.ts';
+import type { KeptBlock, LeafStore, LineToKeep } from './leaf-ports.ts';
 import { LEAVES_EXPIRE_MS, LEAVES_WAIT_MS, LEAVES_WAITING_BYTES_MAX, TAMPERED_REST_MS } from './limits.ts';
 import type { SourceRecord } from './ports.ts';
 import { Reader, type ReaderOptions, type VerifiedSegment } from './reader.ts';
 
-/** What a keeper of leaves needs: what a reader does, with a fold that begins so that it comes by the store's resume point. */
+/** What a keeper of leaves needs: what a reader does, with a fold that comes by the store's newest block. */
 export interface LeafKeeperOptions extends Omit<ReaderOptions, 'wants' | 'onMissing'> {
   /** The keeper is the only one that appends to it. */
   readonly store: LeafStore;
@@ -24,7 +24,7 @@ export class LeafKeeper {
   readonly #options: LeafKeeperOptions;
   readonly #reader: Reader;
   /** What the log must be found to hold before anything is kept. */
-  #wanted: ResumePoint | undefined;
+  #wanted: KeptBlock | undefined;
   #rolledBack: PlaitError | undefined;
   /** The block of the line that was read last, and that line's place in it. */
   #block: { readonly header: BlockHeader; readonly hash: Hash; number: number } | undefined;
@@ -35,14 +35,14 @@ export class LeafKeeper {
   /** What was said last of records that differ. */
   #said: string | undefined;
 
-  /** The store is asked here where to go on; `options.start` must not lie behind the block it names (`invariant`). */
+  /** The store is asked here where to go on; `options.start` must not lie behind its newest block (`invariant`). */
   constructor(options: LeafKeeperOptions) {
-    const resume = options.store.resumePoint();
-    invariant(resume === undefined || (options.start?.height ?? 0n) <= resume.block.height, 'the fold comes by the block of the resume point');
+    const newest = options.store.newestBlock();
+    invariant(newest === undefined || (options.start?.height ?? 0n) <= newest.height, 'the fold comes by the newest block that is kept');
     this.#options = options;
-    this.#wanted = resume;
-    const from = resume?.block.height ?? 0n;
-    this.#reader = new Reader({ ...options, onMissing: 'report', wants: (numbered) => this.#find(numbered.block) && numbered.block.height >= from });
+    this.#wanted = newest;
+    // That block is read again from its first line on: what is kept of it the store passes over.
+    this.#reader = new Reader({ ...options, onMissing: 'report', wants: ({ block }) => this.#find(block) && block.height >= (newest?.height ?? 0n) });
   }
 
   /**
@@ -61,7 +61,7 @@ export class LeafKeeper {
     const verified = await this.#read(signal);
     if (this.#rolledBack !== undefined) throw this.#rolledBack;
     if (verified !== undefined) this.#take(verified);
-    else await this.#missResumePoint();
+    else await this.#missNewest();
   }
 
   /** For a stop in good order, after the last step: what was read is kept. Throws as the store and the reader. */
@@ -117,22 +117,22 @@ export class LeafKeeper {
   /** Whether the log is known to hold the block at which the store ends; asked for the block of each line, in order. */
   #find(header: BlockHeader): boolean {
     const wanted = this.#wanted;
-    if (wanted === undefined || header.height < wanted.block.height) return true;
-    if (header.height > wanted.block.height || messageHash(formatBlock(header)) !== wanted.block.header) this.#rollBack(wanted);
+    if (wanted === undefined || header.height < wanted.height) return true;
+    if (header.height > wanted.height || messageHash(formatBlock(header)) !== wanted.header) this.#rollBack(wanted);
     else this.#wanted = undefined;
     return this.#wanted === undefined;
   }
 
   /** Nothing more to read, and the block has not come by: then the log must not be at its end. */
-  async #missResumePoint(): Promise<void> {
+  async #missNewest(): Promise<void> {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
     const newest = await this.#options.newest();
-    if (newest === undefined || newest.height > wanted.block.height) return;
+    if (newest === undefined || newest.height > wanted.height) return;
     throw this.#rollBack(wanted);
   }
 
-  #rollBack({ block: { height, header } }: ResumePoint): PlaitError {
+  #rollBack({ height, header }: KeptBlock): PlaitError {
     if (this.#rolledBack !== undefined) return this.#rolledBack;
     const message = `the leaves that are kept end with block ${height}, ${header}, and the log holds no such block: it was rolled back ` +
       'since, or is of another ledger. If it was recovered on purpose, delete the leaves: they are kept anew';

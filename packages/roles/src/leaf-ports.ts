@@ -29,17 +29,6 @@ export interface KeptLine {
 /** A line to be kept, with the leaves of its records (48 bytes each, in their order), if it has any to show. */
 export type LineToKeep = KeptLine & { readonly leaves?: Uint8Array };
 
-/** How far a store is: the line that was kept last. What follows it is kept next. */
-export interface ResumePoint {
-  readonly block: KeptBlock;
-  /** Of the line in its block. */
-  readonly number: number;
-  /** All seqs below it are those of lines up to that one. */
-  readonly nextSeq: Seq;
-  /** A fold that begins at a state whose `nextSeq` is not above this one comes by the block. */
-  readonly beforeSeq: Seq;
-}
-
 /** Of which lines there are leaves: of some from `firstSeq` on, of none from `nextSeq` on. */
 export interface LeafBounds {
   readonly firstSeq: Seq;
@@ -56,8 +45,8 @@ export interface LeafBounds {
  * may pass (a full disk). What a line says is as true as the store: who cannot trust it compares it with a header's root.
  */
 export interface LeafStore extends Disposable {
-  /** Undefined while nothing is kept. */
-  resumePoint(): ResumePoint | undefined;
+  /** The block of the line that was kept last, perhaps not of all its lines; undefined while nothing is kept. */
+  newestBlock(): KeptBlock | undefined;
 
   /**
    * Keeps lines that follow those that are kept, all of them or none. Those that are kept already are passed over, so that
