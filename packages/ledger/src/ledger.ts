@@ -1,14 +1,17 @@
 /** Opening a ledger. */
 import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError, type LedgerState, type LogPosition } from '@plait/core';
-import { logOpener, openLogReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
-import { Follower, IDLE_WAIT_MS, positionBehind, requireRemembered, type LogCopy, type LogReader, type Memory } from '@plait/roles';
+import { logOpener, openLogReader, openSourceReader, topicOffsets, topicRetention, type KafkaOptions } from '@plait/kafka';
+import { Follower, IDLE_WAIT_MS, positionBehind, requireRemembered, type LeavesOf, type LogCopy, type LogReader, type Memory } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import type { LedgerEntry, LedgerSegment } from './entries.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { readSegments, type ReadOptions } from './read.ts';
+import { Receipts, type AwaitReceiptOptions, type LedgerReceipt, type ReceiptPlace } from './receipt.ts';
 import { confirmedState, type Access } from './run.ts';
 import { LogView, type LedgerStatus } from './status.ts';
+import { verifyLedger } from './verify.ts';
+import type { VerifyOptions, VerifyReport } from './verify-types.ts';
 
 /** Which ledger (what {@link LedgerFile} holds), and how Kafka is reached. */
 export interface OpenLedgerOptions extends LedgerFile {
@@ -32,6 +35,8 @@ export interface OpenLedgerOptions extends LedgerFile {
    * could deceive those that remember nothing. Default 0.
    */
   readonly minConfiguration?: bigint;
+  /** Leaves that were kept aside, so that there are receipts (without payload) of records that are gone. Default: none. */
+  readonly leavesOf?: LeavesOf;
 }
 
 /** A ledger that was opened. It holds a connection until it is closed. */
@@ -68,6 +73,29 @@ export interface Ledger extends AsyncDisposable {
    */
   status(): Promise<LedgerStatus>;
 
+  /**
+   * Reads records and log again from the beginning and recomputes everything, up to the end that the log has now: the report
+   * says `verified` with what was and what was not checked, or names the first bad place. Memory does not grow with the ledger,
+   * but for 32 bytes a block. See {@link verifyLedger}, also for what it throws.
+   */
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
+
+  /**
+   * The receipt of one record, which proves its place offline. Resolves once a block has numbered the record and a checkpoint,
+   * signed by a key in force, covers that block: so a producer that awaits it knows its place, about a second after a publisher
+   * is to sign one. A place at which nothing stands yet is waited for; so is a checkpoint while no publisher runs: give a signal.
+   *
+   * Thousands at once are cheap: the first call begins to follow the log, over two connections, until the ledger is closed, and
+   * all share that. Records from before it are looked up in a fold of their own, those that are asked for together in one. The
+   * records of their segments are read again and compared with what was hashed.
+   *
+   * Rejects with the signal's reason when it aborts, or when the ledger is closed (`AbortError`); `config` for a topic or
+   * partition that is not ordered, and records that a configuration declares void; `missing` when there is no such record to be
+   * seen (a transaction marker, an aborted one, one below where the ledger began), it was lost before it was hashed, or it can no
+   * longer be read; `invalid` when it is not what was hashed; and as {@link read}, after `patienceMs` without a broker.
+   */
+  receipt(place: ReceiptPlace, options?: AwaitReceiptOptions): Promise<LedgerReceipt>;
+
   /** Ends all readings and frees the connections. Repeatable. */
   close(): Promise<void>;
 }
@@ -79,12 +107,15 @@ class OpenLedger implements Ledger {
   readonly #reader: LogReader;
   readonly #view: LogView;
   readonly #closing = new AbortController();
+  readonly #receipts: Receipts;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(access: Access, reader: LogReader, view: LogView) {
     this.#access = access;
     this.#reader = reader;
     this.#view = view;
+    const { leavesOf } = access;
+    this.#receipts = new Receipts({ access, newest: () => this.#newest(), signal: this.#closing.signal, ...(leavesOf === undefined ? {} : { leavesOf }) });
   }
 
   get origin(): string {
@@ -102,7 +133,7 @@ class OpenLedger implements Ledger {
 
   readSegments(options: ReadOptions = {}): AsyncGenerator<LedgerSegment, undefined> {
     this.#requireOpen();
-    return readSegments({ access: this.#access, newest: () => this.#inTurn(() => this.#view.newest()), signal: this.#signalOf(options) }, options);
+    return readSegments({ access: this.#access, newest: () => this.#newest(), signal: this.#signalOf(options) }, options);
   }
 
   #signalOf({ signal }: ReadOptions): AbortSignal {
@@ -117,6 +148,26 @@ class OpenLedger implements Ledger {
     });
   }
 
+  async receipt(place: ReceiptPlace, options: AwaitReceiptOptions = {}): Promise<LedgerReceipt> {
+    this.#requireOpen();
+    return await this.#receipts.receipt(place, options);
+  }
+
+  /** The fold at the log's end, sampled now; undefined if it is not read so far yet. */
+  async #newest(): Promise<LedgerState | undefined> {
+    return await this.#inTurn(() => this.#view.newest());
+  }
+
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    this.#requireOpen();
+    const { kafka, log, origin, ledgerKey, patienceMs } = this.#access;
+    const ports = {
+      origin, ledgerKey, patienceMs, openLog: logOpener({ kafka, topic: log }), openSource: () => openSourceReader({ kafka }),
+      newest: () => this.#inTurn(() => this.#view.newest()), retentionOf: (topic: string) => topicRetention({ kafka, topic }),
+    };
+    return await verifyLedger(ports, { ...options, signal: this.#signalOf(options) });
+  }
+
   /** The view has one caller at a time. */
   async #inTurn<T>(use: () => Promise<T>): Promise<T> {
     const mine = this.#turn.then(use);
@@ -126,6 +177,7 @@ class OpenLedger implements Ledger {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    await this.#receipts.close();
     await this.#turn;
     await this.#reader.close();
   }
@@ -165,7 +217,7 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
 }
 
 function accessOf(options: OpenLedgerOptions): Access {
-  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS, memory, copy, minConfiguration } = options;
+  const { bootstrapServers, clientId, patienceMs = PATIENCE_MS, memory, copy, minConfiguration, leavesOf } = options;
   const brokers = (typeof bootstrapServers === 'string' ? bootstrapServers.split(',') : bootstrapServers).map((broker) => broker.trim());
   if (brokers.length === 0 || brokers.includes('')) throw new PlaitError('config', 'bootstrapServers: wanted host:port of at least one broker');
   try {
@@ -173,7 +225,7 @@ function accessOf(options: OpenLedgerOptions): Access {
       kafka: { ...options.kafka, brokers, ...(clientId === undefined ? {} : { clientId }) },
       log: parseTopic(options.log), origin: parseOrigin(options.origin), ledgerKey: parseVerifierKey(options.ledgerKey), patienceMs,
       ...(memory === undefined ? {} : { memory }), ...(copy === undefined ? {} : { copy }),
-      ...(minConfiguration === undefined ? {} : { minConfiguration }),
+      ...(minConfiguration === undefined ? {} : { minConfiguration }), ...(leavesOf === undefined ? {} : { leavesOf }),
     };
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;

@@ -1,7 +1,7 @@
 /** One reading of the log from some start on: a reader with its ports, and when it has come to the end. */
 import { seq, type LedgerState, type LogPosition, type Seq, type VerifierKey } from '@plait/core';
 import { logOpener, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
-import { coldStart, positionBehind, Reader, type ColdStartOptions, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
+import { coldStart, positionBehind, Reader, type ColdStartOptions, type LeavesOf, type LogCopy, type LogReader, type Memory, type NumberedLine, type Observe, type VerifiedSegment } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import { nextSeqOf } from './entries.ts';
 import { patient } from './patient.ts';
@@ -18,6 +18,7 @@ export interface Access {
   readonly copy?: LogCopy;
   /** Nothing is folded on from a state whose configuration has a lower version. */
   readonly minConfiguration?: bigint;
+  readonly leavesOf?: LeavesOf;
 }
 
 /** What a run reads. */

@@ -18,3 +18,8 @@ export * from './reader.ts';
 export type * from './tile-ports.ts';
 export { startTiles, TileWriter, type TileStart, type TileWriterOptions } from './tile-writer.ts';
 export * from './leaf-keeper.ts';
+export * from './record-checker.ts';
+export * from './audit.ts';
+export { readSignedCheckpoint } from './audit-log.ts';
+export { Prover, type ProofQuestion, type Proved, type ProverOptions } from './prover.ts';
+export type { RecordPlace } from './numbered-blocks.ts';
