@@ -12,7 +12,7 @@ export { openSourceReader } from './source-reader.ts';
 export type { SourceReaderOptions } from './source-reader.ts';
 export { joinWorkerGroup } from './membership.ts';
 export type { GroupConsumerOptions } from './group-consumer.ts';
-export { checkLogTopic, checkSourceTopics, createLogTopic, topicOffsets } from './topics.ts';
+export { checkLogTopic, checkSourceTopics, createLogTopic, topicOffsets, topicRetention } from './topics.ts';
 export type { PartitionOffsets, SourceTopics } from './topics.ts';
 export { joinReaderGroup } from './reader-group.ts';
 export type { Hold, ReaderGroup, ReaderGroupOptions } from './reader-group.ts';

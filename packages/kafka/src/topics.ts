@@ -1,8 +1,9 @@
 /** What topics must be like, checked at start; and where their partitions begin and end. */
 import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
-import { offset, PlaitError } from '@plait/core';
+import { isPlaitError, offset, PlaitError } from '@plait/core';
 import type { Offset } from '@plait/core';
+import type { Retention } from '@plait/roles';
 import { createKafka } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
@@ -221,6 +222,18 @@ export async function checkSourceTopics(
     if (of('retention.bytes') !== '-1') warnings.push(`topic ${topic}: records beyond retention.bytes=${of('retention.bytes')} a partition are deleted and can then not be read again`);
   }
   return { topics: found.map(({ topic, partitions }) => ({ topic, partitions: partitions.length })), warnings };
+}
+
+/** How long a topic keeps its records; undefined if that cannot be told: there is no such topic, or we may not ask. Throws `unavailable`. */
+export async function topicRetention({ kafka, topic }: { readonly kafka: KafkaOptions; readonly topic: string }): Promise<Retention | undefined> {
+  const settings = await settingsOf(kafka, [topic]).catch((error: unknown) => {
+    if (isPlaitError(error, 'config')) return undefined;
+    throw error;
+  });
+  const of = settings?.get(topic);
+  const [ms, bytes, policy] = [of?.get('retention.ms'), of?.get('retention.bytes'), of?.get('cleanup.policy')];
+  if (ms === undefined || bytes === undefined || policy === undefined) return undefined;
+  return { ms: BigInt(ms), bytes: BigInt(bytes), onlyDelete: policy.trim() === 'delete' };
 }
 
 /** Where a partition begins and ends, at the moment of asking. */

@@ -7,11 +7,11 @@
  */
 import {
   chainOf, encodePayload, formatConfiguration, formatGenesis, generation, logPosition, signNote,
-  type Configuration, type LedgerState, type VerifySignature,
+  type Configuration, type LedgerState, type TopicPartition, type VerifySignature,
 } from '@plait/core';
 import {
   Coordinator, LeaseKeeper, Publisher, Reader, runLoop, Worker,
-  type LogAppender, type RoleEvent, type RoleTimes,
+  type LogAppender, type LogMessage, type RoleEvent, type RoleTimes,
 } from '@plait/roles';
 import { Beginnings } from './beginnings.ts';
 import { Faults, HARSH_FAULTS } from './faults.ts';
@@ -73,9 +73,24 @@ interface Running {
 const verify: VerifySignature = cachedVerify();
 const FOREVER = new AbortController().signal;
 
-/** Runs one seed to its end. Throws a SimulationError that names the seed, with the end of the trace. */
-export async function simulate(seed: string | number): Promise<SimulationReport> {
-  return new Simulation(seed).run();
+/** What a run left behind. */
+export interface Aftermath {
+  readonly messages: readonly LogMessage[];
+  /** Whether a message was written by no role. */
+  readonly isHostile: (message: LogMessage) => boolean;
+  readonly source: MemorySource;
+  /** All partitions there ever were. */
+  readonly partitions: readonly TopicPartition[];
+  /** Whether topics expired, shrank or were made anew. */
+  readonly hasTurmoil: boolean;
+}
+
+/** Runs one seed to its end. Throws a SimulationError that names the seed, with the end of the trace. `see` gets what is left then. */
+export async function simulate(seed: string | number, see: (aftermath: Aftermath) => void = () => undefined): Promise<SimulationReport> {
+  const simulation = new Simulation(seed);
+  const report = await simulation.run();
+  see(simulation.aftermath);
+  return report;
 }
 
 class Simulation {
@@ -138,6 +153,13 @@ class Simulation {
       blocks: this.#oracle.state?.height ?? 0n, epochs: this.#oracle.state?.epoch ?? 0n,
       messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: crashedCalls(this.#scheduler.trace.entries), alarms: this.#alarms,
       coldStarts: this.#beginnings.coldStarts,
+    };
+  }
+
+  get aftermath(): Aftermath {
+    return {
+      messages: this.#log.messages, isHostile: ({ value }) => this.#hostile.has(Buffer.from(value).toString('latin1')),
+      source: this.#source, partitions: PARTITIONS.map(([topic, partition]) => ({ topic, partition })), hasTurmoil: this.#topics !== undefined,
     };
   }
 

@@ -1,0 +1,299 @@
+/**
+ * The audit: everything that a ledger says is derived again, and compared. The log is folded from its beginning in one place,
+ * every signature and hash of it; the records are read again by checkers, side by side. The first bad place ends it.
+ *
+ *     fold ── lines ──► lanes ── stretches ──► checkers
+ *      │                  │ results, in the order of the lines
+ *      ▼                  ▼
+ *     log finding      judged by the newest configuration: right, void, gone, or the first finding
+ */
+import {
+  chainOf, isPlaitError, PlaitError, segmentCount, seq,
+  type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
+} from '@plait/core';
+import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
+import { Lanes, type Passed } from './audit-lanes.ts';
+import { LogAudit } from './audit-log.ts';
+import type {
+  AuditCounts, AuditProgress, ConsistentWith, Finding, LeavesOf, LineChecker, RetentionOf, SignedCheckpoint, Verdict,
+} from './audit-types.ts';
+import { Follower, type Folded, type FollowerOptions } from './follower.ts';
+import { IDLE_WAIT_MS } from './limits.ts';
+import { LineJudge } from './line-judge.ts';
+import type { Clock, Memory, OpenLog, Remembered } from './ports.ts';
+import { isVoid, type Reported } from './reader-findings.ts';
+
+/** What an audit needs. Its memory is written at the end only, if nothing is wrong. */
+export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> {
+  readonly openLog: OpenLog;
+  readonly clock: Clock;
+  /** At least one. They are not closed. */
+  readonly checkers: readonly LineChecker[];
+  /** See ReaderOptions. */
+  readonly newest: () => Promise<LedgerState | undefined>;
+  /** The records to compare, half-open; all if not given. */
+  readonly fromSeq?: bigint;
+  readonly toSeq?: bigint;
+  /** Checkpoints that the ledger must extend. */
+  readonly trusted?: readonly SignedCheckpoint[];
+  readonly leavesOf?: LeavesOf;
+  readonly retentionOf?: RetentionOf;
+  /** How long it goes on trying while no broker gives records, ms. */
+  readonly patienceMs: number;
+  readonly recordsPerSecondMax?: number;
+}
+
+/** What an audit came to. */
+export interface AuditOutcome {
+  readonly verdict: Verdict;
+  /** The fold, as far as it came; undefined if no genesis was read. */
+  readonly state: LedgerState | undefined;
+  /** The seqs of which the records were compared. */
+  readonly range: { readonly firstSeq: Seq; readonly nextSeq: Seq };
+  readonly counts: AuditCounts;
+  readonly ignored: Readonly<Record<string, number>>;
+  /** The newest consistent checkpoint of the log; with a finding the newest whose tree ends before the bad place. */
+  readonly checkpoint: SignedCheckpoint | undefined;
+  readonly consistentWith: readonly ConsistentWith[];
+  readonly finding: Finding | undefined;
+}
+
+const VERDICTS: Readonly<Partial<Record<Finding['kind'], Verdict>>> = {
+  'rolled-back': 'rolled-back', 'history-differs': 'rolled-back', 'checkpoint-contradicts': 'split-view', 'deleted': 'undecided', 'expired-or-deleted': 'undecided',
+};
+
+/** One audit of one ledger. */
+export class Auditor {
+  readonly #options: AuditorOptions;
+  readonly #memory: HeldMemory | undefined;
+  readonly #follower: Follower;
+  readonly #judge: LineJudge;
+  readonly #log: LogAudit;
+  readonly #lanes: Lanes;
+  readonly #reported = new WeakMap<Segment, Reported>();
+  readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
+  readonly #consistentWith: ConsistentWith[] = [];
+  #end: LogPosition | undefined;
+  #logFinding: Finding | undefined;
+  /** The first range of records that are gone. */
+  #goneFinding: Finding | undefined;
+
+  constructor(options: AuditorOptions) {
+    this.#options = options;
+    const { memory, ...rest } = options;
+    this.#memory = memory && new HeldMemory(memory);
+    this.#follower = new Follower({ ...rest, ...(this.#memory === undefined ? {} : { memory: this.#memory }) }, (folded) => this.#absorb(folded));
+    this.#judge = new LineJudge(options);
+    this.#log = new LogAudit(options);
+    this.#lanes = new Lanes({ ...options, about: ({ segment }) => this.#about(segment) });
+  }
+
+  /** How far it has come; undefined before the first step is done. */
+  get progress(): AuditProgress | undefined {
+    if (this.#end === undefined) return undefined;
+    const sequenced = this.#judge.newest?.nextSeq;
+    const { toSeq } = this.#options;
+    const totalSeqs = toSeq === undefined || (sequenced !== undefined && sequenced < toSeq) ? sequenced : seq(toSeq);
+    return {
+      messages: this.#log.counts.messages, position: this.#follower.position, end: this.#end, records: this.#counts.records, nextSeq: this.#nextSeq,
+      ...(totalSeqs === undefined ? {} : { totalSeqs }),
+    };
+  }
+
+  get #nextSeq(): Seq {
+    return this.#lanes.front?.line.firstSeq ?? this.#follower.state?.nextSeq ?? seq(0n);
+  }
+
+  /**
+   * Goes on for a while. What it came to, once it is over: then it is not called again.
+   *
+   * Throws `unavailable` while no broker answers (the next call goes on), `config` as the fold, and for a log without genesis or
+   * a trusted checkpoint of another ledger; what the checkers throw.
+   */
+  async step(): Promise<AuditOutcome | undefined> {
+    try {
+      return await this.#advance();
+    } catch (error) {
+      const finding = isPlaitError(error) ? findingOf(error) : undefined;
+      if (finding === undefined) throw error;
+      return this.#outcome(finding);
+    }
+  }
+
+  async #advance(): Promise<AuditOutcome | undefined> {
+    if (this.#end === undefined && !(await this.#begin())) return undefined;
+    const isFolding = this.#isFolding;
+    if (isFolding && !this.#lanes.isFull) await this.#follower.poll(IDLE_WAIT_MS);
+    this.#lanes.pump(!this.#isFolding);
+    if (!isFolding || this.#lanes.isFull) await this.#lanes.wait(this.#lanes.front?.result === undefined ? IDLE_WAIT_MS : 0);
+    const finding = await this.#settle();
+    if (finding !== undefined) return this.#outcome(finding);
+    return !this.#isFolding && this.#lanes.front === undefined ? await this.#conclude() : undefined;
+  }
+
+  /** Voids and ends of generations are known before the first record is read. */
+  async #begin(): Promise<boolean> {
+    const end = await this.#options.log.end();
+    if ((await this.#judge.ask({ isFresh: true })) === undefined) return false;
+    this.#end = end;
+    return true;
+  }
+
+  get #isFolding(): boolean {
+    return this.#logFinding === undefined && this.#follower.position < (this.#end ?? 0n);
+  }
+
+  #about({ topic, partition, generation }: Segment) {
+    const newest = this.#judge.newest;
+    return {
+      hasEnded: newest !== undefined && chainOf(newest, { topic, partition }).end.generation > generation,
+      isSource: newest?.configuration.body.sources.includes(topic) ?? true,
+    };
+  }
+
+  #absorb(folded: Folded): void {
+    if (this.#logFinding !== undefined) return;
+    const { position, outcome } = folded;
+    if (outcome.kind === 'report') {
+      for (const { segment } of outcome.segments) this.#reported.set(segment, { worker: outcome.key, position });
+    }
+    if (outcome.kind === 'configuration') this.#judge.take(outcome.hash, outcome.configuration);
+    if (outcome.kind === 'block') {
+      const voids = this.#judge.newest?.configuration.body.voids ?? [];
+      for (const line of outcome.lines) {
+        if (this.#wants(line.firstSeq, line.segment)) this.#lanes.add({ line, block: outcome.header, position }, isVoid(voids, line.segment));
+      }
+    }
+    this.#logFinding = this.#log.take(folded);
+  }
+
+  #wants(firstSeq: Seq, segment: Segment): boolean {
+    const { fromSeq = 0n, toSeq } = this.#options;
+    return (firstSeq >= fromSeq || firstSeq + segmentCount(segment) > fromSeq) && (toSeq === undefined || firstSeq < toSeq);
+  }
+
+  /** Takes out the lines whose results are there, in order. The first finding, if one of them is wrong. */
+  async #settle(): Promise<Finding | undefined> {
+    for (let { front } = this.#lanes; front?.result !== undefined; { front } = this.#lanes) {
+      const settled = await this.#settleLine(front, front.result);
+      if (settled !== true) return settled;
+      this.#lanes.shift();
+    }
+    this.#log.goodAt(this.#lanes.front?.block.height ?? this.#follower.state?.height ?? 0n);
+    return undefined;
+  }
+
+  /** True once the line is done with; undefined if that cannot be told yet. */
+  async #settleLine(passed: Passed, result: NonNullable<Passed['result']>): Promise<true | Finding | undefined> {
+    const { segment } = passed.line;
+    if (result.kind === 'right') this.#countRight(segment);
+    else if (result.kind === 'void') this.#counts.voids += segmentCount(segment);
+    else return await this.#judgeLine({ ...passed, finding: result.finding, reported: this.#reported.get(segment) });
+    return true;
+  }
+
+  #countRight(segment: Segment): void {
+    if (segment.kind === 'loss') this.#counts.losses += 1n;
+    else {
+      this.#counts.segments += 1n;
+      this.#counts.records += segmentCount(segment);
+    }
+  }
+
+  async #judgeLine(bad: BadLine): Promise<true | Finding | undefined> {
+    const { line, finding } = bad;
+    const judgement = await this.#judge.judge(line, finding, this.#follower.position);
+    if (judgement === undefined) return undefined;
+    if (judgement.kind === 'wrong') return await tamperedFinding(bad, this.#options.leavesOf);
+    const count = segmentCount(line.segment);
+    if (judgement.kind === 'void') this.#counts.voids += count;
+    else if (line.segment.kind === 'loss') this.#counts.losses += 1n;
+    else {
+      this.#counts.gone += count;
+      this.#goneFinding ??= await goneFinding({ ...bad, why: judgement.why }, { ...this.#options, wallMs: this.#options.clock.wallMs() });
+    }
+    return true;
+  }
+
+  /** Every line was compared, and the log was read to its end or to the first message that is wrong. */
+  async #conclude(): Promise<AuditOutcome> {
+    const { state } = this.#follower;
+    const finding = this.#logFinding ?? this.#log.finish(state);
+    if (finding !== undefined) return this.#outcome(finding);
+    if (state === undefined) throw new PlaitError('config', `the log holds no genesis of ${this.#options.origin}: this is not the log of that ledger`);
+    for (const trusted of this.#options.trusted ?? []) {
+      const differs = this.#log.compare(trusted, state);
+      if (differs !== undefined) return this.#outcome(differs);
+      const { name, checkpoint: { size, root } } = trusted;
+      this.#consistentWith.push({ name, size, root });
+    }
+    await this.#follower.vouch();
+    const remembered = this.#memory?.loaded?.checkpoint;
+    if (remembered !== undefined) this.#consistentWith.push({ name: 'remembered', ...remembered });
+    // A crash before this line leaves what was remembered before, which is as true.
+    await this.#memory?.write();
+    return this.#outcome(this.#goneFinding);
+  }
+
+  #outcome(finding: Finding | undefined): AuditOutcome {
+    const { state } = this.#follower;
+    const { fromSeq = 0n } = this.#options;
+    const nextSeq = this.#nextSeq;
+    const { toSeq = nextSeq } = this.#options;
+    return {
+      verdict: finding === undefined ? 'verified' : (VERDICTS[finding.kind] ?? 'tampered'), state,
+      range: { firstSeq: seq(fromSeq), nextSeq: seq(toSeq < nextSeq ? toSeq : nextSeq) },
+      counts: { ...this.#log.counts, ...this.#counts }, ignored: this.#log.ignored,
+      checkpoint: this.#log.goodAt(finding?.height ?? state?.height ?? 0n), consistentWith: this.#consistentWith, finding,
+    };
+  }
+}
+
+/** The finding that an error of the log's ports is; undefined for any other. */
+function findingOf({ code, message, details }: Failure): Finding | undefined {
+  const { logStart, common } = details;
+  if (code === 'rolled-back') {
+    return {
+      kind: 'rolled-back', message, ...(typeof common === 'string' ? { found: `the same up to position ${common}` } : {}),
+      causes: ['the log was rolled back to an older copy, and may have been written on since'],
+    };
+  }
+  if (code === 'invalid') {
+    return { kind: 'block-missing', message: `the log cannot be read: ${message}`, causes: ['a stored batch of the log was damaged or edited on a broker\'s disk'] };
+  }
+  if (code !== 'missing' || typeof logStart !== 'string') return undefined;
+  return {
+    kind: 'log-start', message: `the log begins at position ${logStart}: what was before is deleted, so that nobody can tell what it said`,
+    expected: 'position 0', found: `position ${logStart}`, causes: ['the log\'s beginning was deleted (DeleteRecords), or its topic does not keep its messages for ever'],
+  };
+}
+
+/** A memory that is written once, at the end. */
+class HeldMemory implements Memory {
+  readonly #memory: Memory;
+  #newest: Remembered | undefined;
+  #loaded: Remembered | undefined;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /** What was remembered before. */
+  get loaded(): Remembered | undefined {
+    return this.#loaded;
+  }
+
+  async load(): Promise<Remembered | undefined> {
+    this.#loaded ??= await this.#memory.load();
+    return this.#loaded;
+  }
+
+  async save(remembered: Remembered): Promise<void> {
+    this.#newest = remembered;
+  }
+
+  /** What was to be saved last is durable when it resolves. */
+  async write(): Promise<void> {
+    if (this.#newest !== undefined) await this.#memory.save(this.#newest);
+  }
+}
