@@ -10,6 +10,7 @@ import { EXIT, exitCodeOf, explain, Told } from './exit.ts';
 import { historyCommand } from './governing/history.ts';
 import { initCommand } from './governing/init.ts';
 import { keysCommand } from './governing/keys-command.ts';
+import { locateCommand } from './proving/locate.ts';
 import { publisherCommand } from './running/publisher.ts';
 import { readCommand } from './reading/read.ts';
 import { reconfigureCommand } from './governing/reconfigure.ts';
@@ -37,7 +38,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), locateCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });

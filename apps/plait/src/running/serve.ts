@@ -7,6 +7,7 @@ import { startTiles, TileWriter, type TileStore } from '@plait/roles';
 import { observer } from '../log.ts';
 import { stopSignal } from '../stopping.ts';
 import { LOG_PACE_MS, openPublisher } from './publisher.ts';
+import { openLeafKeeper, withLeavesOptions, type LeavesOptions } from './keep-leaves.ts';
 import { openTileServer, type ListenAddress } from './serve-http.ts';
 import {
   daemon, openLogFrom, openPatiently, pinnedOf, roleSettings, runTogether, withRoleOptions, type OpenRole, type RoleOptions, type RoleSettings,
@@ -23,14 +24,14 @@ Examples:
 
 const LISTEN_DEFAULT: ListenAddress = { host: '127.0.0.1', port: 8080 };
 
-interface ServeOptions extends RoleOptions {
+interface ServeOptions extends RoleOptions, LeavesOptions {
   readonly listen: ListenAddress;
   readonly dir?: string;
 }
 
 /** The command. */
 export function serveCommand(): Command {
-  return withRoleOptions(new Command('serve'), 'checkpoint')
+  return withLeavesOptions(withRoleOptions(new Command('serve'), 'checkpoint'))
     .summary('sign checkpoints over the blocks, and serve them over HTTP')
     .description('Signs checkpoints as a publisher does, and serves them and the tree of blocks as a transparency log. Stops in good order on Ctrl-C or SIGTERM.')
     .addOption(new Option('--listen <host:port>', 'where to serve; port 0 takes any that is free').argParser(listenArgument).default(LISTEN_DEFAULT, '127.0.0.1:8080'))
@@ -40,7 +41,8 @@ export function serveCommand(): Command {
       const signal = stopSignal();
       await daemon(options, async (log) => {
         const settings = await roleSettings('serve', options, { log, signal });
-        await runServe(settings, { address: options.listen, folder: options.dir ?? join(options.ledger, 'serve') });
+        const leaves = options.leaves === undefined ? [] : [openLeafKeeper(options.leaves, options)];
+        await runServe(settings, { address: options.listen, folder: options.dir ?? join(options.ledger, 'serve'), more: leaves });
       });
     });
 }
@@ -52,14 +54,16 @@ function listenArgument(text: string): ListenAddress {
 }
 
 /** Serves until the signal aborts. Throws what ends one of its roles. */
-async function runServe(settings: RoleSettings, { address, folder }: { readonly address: ListenAddress; readonly folder: string }): Promise<void> {
+async function runServe(
+  settings: RoleSettings, { address, folder, more }: { readonly address: ListenAddress; readonly folder: string; readonly more: readonly OpenRole[] },
+): Promise<void> {
   const { log, signal } = settings;
   await using ports = new AsyncDisposableStack();
   const store = await openTileFolder(folder);
   const server = ports.adopt(await openTileServer({ store, address, log }), (port) => port.close());
   log.info({ event: 'serving', url: server.url }, `serving ${server.url}/checkpoint`);
   // What is served was published before: it goes on being served while Kafka is away.
-  const roles = await openPatiently(settings, ports, [openPublisher('serve'), openTileWriter(store)]);
+  const roles = await openPatiently(settings, ports, [openPublisher('serve'), openTileWriter(store), ...more]);
   await runTogether(roles, { clock: systemClock, signal, observe: observer(log) });
   for (const role of roles) await role.drain();
 }

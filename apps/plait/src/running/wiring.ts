@@ -103,9 +103,9 @@ export async function openLog(
   return { reader, appender, ...keeping, ...(start === undefined ? {} : { start }) };
 }
 
-/** As {@link openLog}, for who only reads, and begins where `begin` says. */
+/** As {@link openLog}, for who only reads, and begins where `begin` says, given the log's first position. */
 export async function openLogFrom<S extends Pick<ColdStart, 'start'>>(
-  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs, begin }: { readonly paceMs: number; readonly begin: (options: ColdStartOptions) => Promise<S> },
+  settings: RoleSettings, ports: AsyncDisposableStack, { paceMs, begin }: { readonly paceMs: number; readonly begin: (options: ColdStartOptions, logStart: bigint) => Promise<S> },
 ): Promise<{ readonly reader: LogReader; readonly keeping: Keeping; readonly begun: S }> {
   const { kafka, ledger, log, minConfiguration } = settings;
   const topic = ledger.log;
@@ -114,7 +114,7 @@ export async function openLogFrom<S extends Pick<ColdStart, 'start'>>(
   const keeping = await keepingOf(settings, ports);
   // Before genesis is missed in a log that was made anew.
   await requireRemembered({ ...keeping, clock: systemClock, observe });
-  const begun = await begin({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe });
+  const begun = await begin({ ...pinnedOf(ledger), ...keeping, minConfiguration, observe }, logStart);
   // A state carries the ledger key's signature, and shows whose log this is; else the genesis does.
   if (begun.start === undefined) await requireGenesis({ ...pinnedOf(ledger), kafka, log: topic }, logStart);
   for (const warning of await checkLogTopic({ kafka, topic, messageBytesMax: MESSAGE_BYTES_MAX })) log.warn({ event: 'setting' }, warning);

@@ -1,0 +1,80 @@
+/** The keeper of leaves that `plait serve --leaves` runs beside the publisher. */
+import { Option, type Command } from 'commander';
+import type { LedgerState } from '@plait/core';
+import { openLeaves } from '@plait/disk';
+import { openLogReader, openSourceReader } from '@plait/kafka';
+import { systemClock } from '@plait/ledger';
+import { coldStart, Follower, LeafKeeper, positionBehind, type ColdStartOptions, type Observe } from '@plait/roles';
+import { observer } from '../log.ts';
+import { bytesArgument, durationArgument } from '../units.ts';
+import { openLogFrom, pinnedOf, type OpenRole, type RoleSettings } from './wiring.ts';
+
+/** What can be said about leaves. */
+export interface LeavesOptions {
+  readonly leaves?: string;
+  readonly leavesMaxBytes?: number;
+  readonly leavesMaxAge?: number;
+}
+
+/** The command, with these options. */
+export function withLeavesOptions(command: Command): Command {
+  return command
+    .option('--leaves <folder>', 'also read all records, verified, and keep there an index of them and their leaves, 48 bytes a record')
+    .addOption(new Option('--leaves-max-bytes <size>', 'delete the oldest leaves beyond so many bytes of them: 500MB, 20GiB; the index stays (default: keep all)').argParser(bytesArgument))
+    .addOption(new Option('--leaves-max-age <duration>', 'delete leaves of records that were numbered longer ago: 36h, 90d; the index stays (default: keep all)').argParser(durationArgument));
+}
+
+/** Records are needed only when their block has come: fewer and fuller answers. */
+const PACE_MS = 25;
+
+/** Opens a keeper over the folder that the options name. */
+export function openLeafKeeper(folder: string, { leavesMaxBytes: bytesMax, leavesMaxAge: ageMsMax }: LeavesOptions): OpenRole {
+  return async (settings, ports) => {
+    const { kafka, ledger } = settings;
+    const pinned = pinnedOf(ledger);
+    const store = ports.use(await openLeaves(folder, pinned, { ...(bytesMax === undefined ? {} : { bytesMax }), ...(ageMsMax === undefined ? {} : { ageMsMax }) }));
+    const newest = store.newestBlock();
+    const { reader, keeping, begun: { start } } = await openLogFrom(settings, ports, {
+      paceMs: PACE_MS, begin: (options, logStart) => beginKeeping(options, { heightMax: newest?.height, logStart }),
+    });
+    const { openLog, memory } = keeping;
+    const source = ports.adopt(await openSourceReader({ kafka, paceMs: PACE_MS }), (port) => port.close());
+    const keeper = new LeafKeeper({
+      ...pinned, openLog, memory, log: reader, source, store, clock: systemClock, newest: newestFold(settings, ports), observe: alarmsOf(observer(settings.log)),
+      ...(start === undefined ? {} : { start }),
+    });
+    return { step: (signal) => keeper.step(signal), drain: () => keeper.drain() };
+  };
+}
+
+/** Behind the newest state below what is kept. Where nothing is, at the log's beginning, or as far before as it still tells. */
+async function beginKeeping(
+  options: ColdStartOptions, { heightMax, logStart }: { readonly heightMax: bigint | undefined; readonly logStart: bigint },
+): Promise<{ readonly start: LedgerState | undefined }> {
+  if (heightMax !== undefined) return await coldStart({ ...options, mayPassMemory: true, heightMax });
+  return logStart === 0n ? { start: undefined } : await coldStart({ ...options, mayPassMemory: true });
+}
+
+/** The publisher beside it tells what it reads of the log. */
+function alarmsOf(observe: Observe): Observe {
+  return (event) => {
+    if (event.event === 'alarm') observe(event);
+  };
+}
+
+/** The fold at the log's end, by a follower that begins when it is first asked for. */
+function newestFold({ kafka, ledger, minConfiguration }: RoleSettings, ports: AsyncDisposableStack): () => Promise<LedgerState | undefined> {
+  const pinned = pinnedOf(ledger);
+  let follower: Follower | undefined;
+  return async () => {
+    follower ??= await open();
+    return (await follower.readToEnd()) ? follower.state : undefined;
+  };
+
+  async function open(): Promise<Follower> {
+    const topic = ledger.log;
+    const { start } = await coldStart({ ...pinned, minConfiguration, mayPassMemory: true, openLog: (from) => openLogReader({ kafka, topic, from }) });
+    const log = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(start) }), (port) => port.close());
+    return new Follower({ ...pinned, log, ...(start === undefined ? {} : { start }) });
+  }
+}
