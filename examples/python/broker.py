@@ -1,5 +1,6 @@
 """What Kafka holds, read with confluent-kafka: the log uncommitted, the sources committed."""
 
+import socket
 from bisect import bisect_left
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from trees import leaf_hash, leaf_of, payload_of
 
 ANSWER_S_MAX = 15
+CONNECT_S_MAX = 5
 
 
 class Unreachable(Exception):
@@ -35,6 +37,7 @@ class Kafka:
     """Reads topics whole, up to their end at that moment."""
 
     def __init__(self, bootstrap_servers: str):
+        require_listening(bootstrap_servers)
         common = {
             "bootstrap.servers": bootstrap_servers, "group.id": "verify-ledger", "enable.auto.commit": False,
             "enable.partition.eof": True, "auto.offset.reset": "error", "check.crcs": True, "fetch.wait.max.ms": 20,
@@ -84,6 +87,19 @@ class Kafka:
                     raise KafkaException(message.error())
         except KafkaException as error:
             raise Unreachable(f"{topic}/{partition}: {error.args[0].str()}") from error
+
+
+def require_listening(bootstrap_servers: str) -> None:
+    """Raises Unreachable at once where nobody listens at any of the addresses: the client would try again and again."""
+    failure = ""
+    for address in bootstrap_servers.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S_MAX).close()
+            return
+        except OSError as error:
+            failure = f"{address}: {error.strerror or error}"
+    raise Unreachable(failure)
 
 
 def leaf_hash_of(message) -> bytes | None:

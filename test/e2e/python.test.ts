@@ -1,0 +1,257 @@
+/**
+ * A verifier that somebody else wrote, in another language and from docs/FORMAT.md alone, comes to the same: on all golden
+ * histories, on signatures at the borders, on receipts changed in every element, and on a real ledger, good and mangled.
+ */
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import {
+  EMPTY_ROOT, encodePayload, formatCheckpoint, hashToText, logPosition, makeSignerKey, parseSignerKey, signNote, utf8Decode, utf8Encode, type Payload,
+} from '@plait/core';
+import { openLogReader } from '@plait/kafka';
+import { formatLedgerFile } from '@plait/ledger';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../global/services.ts';
+import { Harness } from '../kafka/harness.ts';
+import { recordBatch } from '../kafka/record-batch.ts';
+import { makeLedger, type LedgerHarness } from './ledger-harness.ts';
+import { forged, mangled, verdictOn, type ReceiptCase } from './mangled-receipts.ts';
+import { createTopic, produce, type Ran } from './plait.ts';
+import { answers, environment, verifyLedger, whyNoPython } from './python.ts';
+
+const why = await whyNoPython();
+const named = (name: string): string => (why === undefined ? name : `${name} (skipped: ${why})`);
+const root = new URL('../../', import.meta.url);
+let python: string;
+
+beforeAll(async () => {
+  if (why === undefined) python = await environment();
+});
+
+describe.skipIf(why !== undefined)(named('of values alone'), () => {
+  test('all golden histories: outcomes, reasons and states', async () => {
+    const files: string[] = [];
+    for await (const file of glob('*.json', { cwd: new URL('test/vectors/histories', root) })) files.push(fileURLToPath(new URL(`test/vectors/histories/${file}`, root)));
+    const { code, stdout } = await verifyLedger(python, 'history', ...files);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${files.length} of ${files.length} histories as written\n` });
+    expect(files.length).toBeGreaterThan(90);
+  });
+
+  test('a history that is not as written', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'plait-python-'));
+    const history = await readFile(new URL('test/vectors/histories/report-range.json', root), 'utf8');
+    await writeFile(join(folder, 'a.json'), history.replace('"range"', '"full"'));
+    const { code, stdout } = await verifyLedger(python, 'history', join(folder, 'a.json'));
+    expect({ code, stdout }).toEqual({ code: 10, stdout: expect.stringMatching(/^a\.json, position \d+: wanted .*\n0 of 1 /) as string });
+    await rm(folder, { recursive: true });
+  });
+
+  test('signatures at the borders of Ed25519', async () => {
+    const { verifying } = JSON.parse(await readFile(new URL('test/vectors/core/ed25519.json', root), 'utf8')) as { verifying: { valid: boolean }[] };
+    const { signatures } = await answers(python, { receipts: [], signatures: verifying });
+    expect(signatures).toEqual(verifying.map(({ valid }) => valid));
+  });
+
+  test('a receipt changed in every element: both verifiers name the same step', async () => {
+    const page = await readFile(new URL('docs/FORMAT.md', root), 'utf8');
+    const [, file = ''] = /```text receipt\n([^]*?)```/.exec(page) ?? [];
+    const [, key = ''] = /^checkpoint-key (.*)$/m.exec(page) ?? [];
+    await agree({ file: utf8Encode(file), key });
+  });
+
+  test('receipts of which every proof holds and the content cannot be', async () => {
+    const cases = forged(makeSignerKey('ledger.example/forged', new Uint8Array(32).fill(7)));
+    const wanted = cases.map(([step]) => step);
+    expect(cases.map(([, each]) => verdictOn(each))).toEqual(wanted);
+    expect(await pythonOn(cases.map(([, each]) => each))).toEqual(wanted);
+  });
+});
+
+/** Both verifiers take the receipt, and say the same of everything that can be made of it. */
+async function agree(good: ReceiptCase): Promise<void> {
+  const [, inside = ''] = /\npayload (\S+)\n/.exec(Buffer.from(/\nextra (\S+)\n/.exec(utf8Decode(good.file))?.[1] ?? '', 'base64').toString()) ?? [];
+  const payload = Buffer.from(inside, 'base64');
+  // The key's length in two bytes instead of one.
+  const longer = Buffer.concat([Buffer.from([(payload[0] ?? 0) | 0x80, 0]), payload.subarray(1)]);
+  const given = [payload, longer, payload.subarray(1), Buffer.alloc(0), Buffer.from('another')].map((each) => ({ ...good, payload: each }));
+  const cases = [good, { ...good, key: OTHER_KEY }, ...given, ...mangled(good)];
+  const wanted = cases.map(verdictOn);
+  expect(await pythonOn(cases)).toEqual(wanted);
+  expect(wanted.slice(0, 7)).toEqual(['ok payload', 'checkpoint-signature', 'ok payload', 'ok payload', 'payload', 'payload', 'payload']);
+  // Nothing holds that was changed, but where the payload alone was left out, and where a signature line stands twice.
+  expect(wanted.slice(7).filter((verdict) => verdict.startsWith('ok'))).toEqual(['ok leaf', 'ok payload']);
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+async function pythonOn(cases: readonly ReceiptCase[]): Promise<readonly string[]> {
+  const receipts = cases.map(({ file, key, payload }) => ({ file: base64(file), key, ...(payload === undefined ? {} : { payload: base64(payload) }) }));
+  return (await answers(python, { receipts, signatures: [] })).receipts;
+}
+
+const OTHER_KEY = 'worker-1+9c255861+AcAhP/bU0v8IE4k4Ncn5q5hvWeueD1Lt9fR1sztenkIW';
+
+const text = (value: string): Payload => ({ key: null, value: Buffer.from(value), headers: [] });
+const header = (key: string, value: string | null) => ({ key: Buffer.from(key), value: value === null ? null : Buffer.from(value) });
+
+describe.skipIf(why !== undefined)(named('of a ledger in Kafka'), () => {
+  const TIME = 1_700_000_000_000n;
+  let ledger: LedgerHarness;
+  let raw: Harness;
+  /** The log's messages; all copies are of these. */
+  let messages: readonly Uint8Array[];
+
+  beforeAll(async () => {
+    raw = new Harness();
+    // The records' times are of long ago: a broker would delete them.
+    ledger = await makeLedger({ partitions: 4, settings: { 'retention.ms': '-1' } });
+    const [configured] = await Promise.all([ledger.plait('reconfigure', '--on-loss', 'record'), fill()]);
+    expect(configured).toMatchObject({ code: 0 });
+    const roles = [ledger.start('worker'), ledger.start('coordinator'), ledger.start('publisher')];
+    await Promise.all(roles.map(({ ready }) => ready));
+    await ledger.settled();
+    // So many messages that the leader writes down the state.
+    await produce(ledger.file.log, Array.from({ length: 1_050 }, () => ({ value: 'plait.filler/v1\n' })));
+    const { topic } = ledger;
+    expect(await ledger.plait('reconfigure', '--void', `${topic}/3:0-`, '--restart', `${topic}/3`)).toMatchObject({ code: 0 });
+    await raw.produce({ topic, partition: 3 }, [text('of the next generation')]);
+    await ledger.settled();
+    messages = await ledger.until('a checkpoint over all blocks, and a state', async () => await wholeLog());
+    await Promise.all(roles.map((role) => ledger.stop(role)));
+  });
+  afterAll(async () => {
+    await ledger[Symbol.asyncDispose]();
+  });
+
+  /** Every kind of record: partition 0 of any bytes and codecs, 1 in transactions, 2 with a head that is gone, 3 to be restarted. */
+  async function fill(): Promise<void> {
+    await writeFirst([text('first'), { key: null, value: null, headers: [] }, { key: Buffer.alloc(0), value: Buffer.alloc(0), headers: [] }]);
+    const producer = await raw.producer(true);
+    for (const end of ['commit', 'abort', 'commit'] as const) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: ledger.topic, messages: [1, 2].map((i) => ({ partition: 1, key: null, value: `${end} ${i}` })) });
+      await transaction[end]();
+    }
+    await raw.produce({ topic: ledger.topic, partition: 2 }, [1, 2, 3, 4, 5].map((i) => text(`${i} of 2`)));
+    await raw.deleteBefore({ topic: ledger.topic, partition: 2 }, 3n);
+    await raw.produce({ topic: ledger.topic, partition: 3 }, [text('void'), text('void, too')]);
+  }
+
+  /** The records of partition 0: those given, and compressed ones with headers. */
+  async function writeFirst(payloads: readonly Payload[]): Promise<void> {
+    const at = { topic: ledger.topic, partition: 0 };
+    const headers = [header('b', '1'), header('a', ''), header('b', '2'), header('\u00e9', null), header('b', '1')];
+    const rest = [1, 2, 3].map((i) => ({ payload: encodePayload({ key: Buffer.from('k'), value: Buffer.alloc(300, i), headers }), timestampDelta: BigInt(i) }));
+    await raw.produceRaw(at, recordBatch(payloads.map((payload) => ({ payload: encodePayload(payload) })), { baseTimestamp: TIME }));
+    await raw.produceRaw(at, recordBatch(rest, { baseTimestamp: TIME, codec: 1, compress: (bytes) => gzipSync(bytes) }));
+    await raw.produceRaw(at, recordBatch(rest, { baseTimestamp: TIME, codec: 4, compress: (bytes) => zstdCompressSync(bytes) }));
+  }
+
+  /** What the log holds, once a state stands in it and a checkpoint covers the last block. */
+  async function wholeLog(): Promise<readonly Uint8Array[] | undefined> {
+    const all = await readLog(ledger);
+    const size = (await ledger.status()).height;
+    const covers = all.some((message) => Buffer.from(message).toString().startsWith(`${ledger.file.origin}\n${size}\n`));
+    return covers && all.some((message) => isOf(message, 'snapshot')) ? all : undefined;
+  }
+
+  async function verify(file: Partial<LedgerHarness['file']> = {}, servers = ledger.place.bootstrapServers): Promise<Ran> {
+    const path = join(ledger.folder, `${uniqueName('ledger')}.json`);
+    await writeFile(path, formatLedgerFile({ ...ledger.file, ...file }));
+    return await verifyLedger(python, 'ledger', '--ledger', path, '--bootstrap-server', servers);
+  }
+
+  /** Verifies the ledger with another log. */
+  async function verifyLog(log: readonly Uint8Array[]): Promise<Ran> {
+    const copy = uniqueName('copy');
+    await createTopic(copy, 1);
+    await produce(copy, log.map((value) => ({ value: Buffer.from(value) })));
+    return await verify({ log: copy });
+  }
+
+  const positionsOf = (kind: string): number[] => messages.flatMap((message, at) => (isOf(message, kind) ? [at] : []));
+  const positionOf = (kind: string, n: number): number => positionsOf(kind).at(n) ?? expect.unreachable(`no ${kind} number ${n}`);
+  /** The log with other messages in the place of one. */
+  const put = (at: number, ...others: Uint8Array[]): Uint8Array[] => [...messages.slice(0, at), ...others, ...messages.slice(at + 1)];
+  /** The log with one message changed; its signature stays. */
+  const edit = (at: number, from: RegExp, to: string): Uint8Array[] => {
+    const before = utf8Decode(messages[at] ?? new Uint8Array());
+    expect(before).toMatch(from);
+    return put(at, utf8Encode(before.replace(from, to)));
+  };
+
+  test('is verified: every message, every record', async () => {
+    const { code, stdout, stderr } = await verify();
+    expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' });
+    const { height, nextSeq } = await ledger.status();
+    expect(stdout).toMatch(new RegExp(`^verified\nledger ${ledger.file.origin} .*\nblocks ${height}, seqs ${nextSeq}, `));
+    // 9 of partition 0, 4 committed ones of 1, 2 that are left of 2, and 3 of the new generation of 3.
+    for (const line of ['18 records', '1 lost', '2 void', '1 genesis', '2 configuration', '1 chunks of a state', '1050 ignored (unknown: unknown-kind)']) {
+      expect(stdout).toContain(`  ${line}\n`);
+    }
+  });
+
+  test('a log that was changed: the first message that shows it', { timeout: 120_000 }, async () => {
+    const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
+    const signed = (size: bigint): Uint8Array => signNote(formatCheckpoint({ kind: 'checkpoint', origin: ledger.file.origin, size, root: hashToText(EMPTY_ROOT) }), key);
+    const [first, second] = [positionOf('report', 0), positionOf('report', 1)];
+    const cases: readonly (readonly [string, readonly Uint8Array[], number, RegExp])[] = [
+      ['a report edited', edit(first, /segment (\S+) 0 0 0 /, 'segment $1 0 0 1 '), 10, /^block-differs: .* \(content\), height 0/],
+      ['a report dropped', put(first), 10, /^block-differs: /],
+      ['a report again, in the place of another', put(second, messages[first] ?? new Uint8Array()), 10, /^block-(differs|missing): /],
+      ['a block edited', edit(positionOf('block', 0), /time 1/, 'time 2'), 10, /^block-missing: /],
+      ['a block dropped', put(positionOf('block', 1), utf8Encode('plait.filler/v1\n')), 10, /^block-missing: /],
+      ['a claim dropped', put(positionOf('claim', 0), utf8Encode('plait.filler/v1\n')), 10, /^block-missing: /],
+      ['a configuration dropped', put(positionOf('configuration', 1), utf8Encode('plait.filler/v1\n')), 10, /^block-(missing|differs): /],
+      ['the last block dropped', put(positionOf('block', -1), utf8Encode('plait.filler/v1\n')), 10, /^block-missing: the checkpoint /],
+      ['a checkpoint of another tree', [...messages, signed(1n)], 12, /^checkpoint-contradicts: /],
+      ['a checkpoint over more', [...messages, signed(1_000n)], 10, /^block-missing: the checkpoint /],
+      ['no genesis', [utf8Encode('plait.filler/v1\n'), ...messages.slice(1)], 10, /^log-start: /],
+      // Nothing in it tells: only who remembers more can.
+      ['an earlier end', messages.slice(0, positionOf('configuration', 1)), 0, /^verified\n/],
+    ];
+    const ran = await Promise.all(cases.map(async ([name, log]) => ({ name, ...(await verifyLog(log)) })));
+    expect(ran.map(({ name, code, stdout, stderr }) => ({ name, code, stdout, stderr }))).toEqual(
+      cases.map(([name, , code, says]) => ({ name, code, stdout: expect.stringMatching(says) as string, stderr: '' })),
+    );
+  });
+
+  test('another ledger key, another log, no Kafka, a wrong call', async () => {
+    const ran = await Promise.all([verify({ ledgerKey: OTHER_KEY }), verify({ log: uniqueName('none') }), verify({}, '127.0.0.1:1'), verifyLedger(python, 'ledger')]);
+    expect(ran.map(({ code, stdout }) => ({ code, stdout }))).toEqual([1, 2, 2, 1].map((code) => ({ code, stdout: '' })));
+    expect(ran.map(({ stderr }) => stderr)).toEqual([/not signed by the ledger key/, /there is no topic/, /127\.0\.0\.1:1/, /^usage/].map((says) => expect.stringMatching(says) as string));
+  });
+
+  test('records that are gone, and others in their place', async () => {
+    await raw.deleteBefore({ topic: ledger.topic, partition: 1 }, 1n);
+    const gone = await verify();
+    expect(gone.stdout).toMatch(/^undecided: /);
+    expect(gone).toMatchObject({ code: 14, stderr: '' });
+    expect(gone.stdout).toContain('  4 gone\n');
+    await raw.deleteTopic(ledger.topic);
+    await raw.makeAgain(ledger.topic, 4);
+    await writeFirst([text('first'), { key: null, value: Buffer.alloc(0), headers: [] }, { key: Buffer.alloc(0), value: Buffer.alloc(0), headers: [] }]);
+    const changed = await verify();
+    expect(changed).toMatchObject({ code: 10, stderr: '' });
+    expect(changed.stdout).toMatch(new RegExp(`^records-differ: topic ${ledger.topic}, partition 0, generation 0, offsets 0 to \\d+, seqs 0 to \\d+ .*: expected root `));
+  });
+});
+
+/** The values of all messages of a ledger's log. */
+async function readLog({ file, place }: LedgerHarness): Promise<Uint8Array[]> {
+  const reader = await openLogReader({ kafka: { brokers: place.bootstrapServers.split(',') }, topic: file.log, from: logPosition(0n) });
+  const messages: Uint8Array[] = [];
+  try {
+    const end = await reader.end();
+    while (reader.position() < end) messages.push(...(await reader.poll({ maxWaitMs: 100 })).map(({ value }) => value));
+  } finally {
+    await reader.close();
+  }
+  return messages;
+}
+
+function isOf(message: Uint8Array, kind: string): boolean {
+  return Buffer.from(message).toString().startsWith(`plait.${kind}/v1\n`);
+}
