@@ -11,8 +11,8 @@ import {
 import { blanked, functionsOf, importsOf } from './tidy/source.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const PLACES = ['*', '.ci/*', '{apps,docker,docs,packages,patches,test}/**/*'];
-const TEXT = /(\.(ts|mjs|json|md|ya?ml|sh|patch)|\/run)$/;
+const PLACES = ['*', '.ci/*', '{apps,docker,docs,examples,packages,patches,test}/**/*'];
+const TEXT = /(\.(ts|mjs|py|json|md|ya?ml|sh|patch)|\/run)$/;
 const project: Files = new Map(
   globSync(PLACES, { cwd: root, exclude: (name) => /(^|\/)(node_modules|dist|coverage)$/.test(name) })
     .map((path) => path.replaceAll('\\', '/'))

@@ -67,7 +67,7 @@ function refusalOf(path: string, room: string, wanted: string): string | undefin
 export function sizes(files: Files): string[] {
   const found: string[] = [];
   for (const [path, text] of files) {
-    if (!isTypeScript(path)) continue;
+    if (!isTypeScript(path) && !path.endsWith('.py')) continue;
     const lines = text.split('\n').length - 1;
     if (lines > FILE_LINES_MAX) found.push(`${path}: ${lines} lines`);
     if (!isSource(path)) continue;
