@@ -4,7 +4,7 @@
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { isPlaitError, PlaitError } from '@plait/core';
 import type { Pinned } from '@plait/roles';
 import { makeFolder, writeError } from './files.ts';
@@ -77,7 +77,9 @@ export function openLeafFileToRead(folder: string, owner: Pinned): DatabaseSync 
 function opened(path: string, owner: Pinned, readOnly: boolean): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(path, { readOnly, timeout: BUSY_MS });
+    // Loaded by those only who keep leaves or ask for them.
+    const sqlite = process.getBuiltinModule('node:sqlite');
+    database = new sqlite.DatabaseSync(path, { readOnly, timeout: BUSY_MS });
     if (!readOnly) make(database, owner);
     check(database, path, owner);
     return database;
