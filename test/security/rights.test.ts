@@ -63,7 +63,7 @@ function namesOf(user: string): Readonly<Record<Where, string>> {
 
 it('the table in docs/OPERATING.md is read whole', () => {
   expect(rows.map(({ user }) => user)).toEqual([
-    'init', 'worker', 'coordinator', 'publisher', 'read', 'read-group', 'status', 'history', 'reconfigure-add-topic',
+    'init', 'worker', 'coordinator', 'publisher', 'serve-leaves', 'read', 'locate', 'read-group', 'status', 'history', 'reconfigure-add-topic',
   ]);
   expect(cases.length).toBeGreaterThan(20);
 });
@@ -94,11 +94,16 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
 
   function argumentsOf(command: string, user: string): string[] {
     const names = namesOf(user);
+    const own = ['--state', join(folder, `${user}.state`), '--copy', join(folder, `${user}.copy`)];
     switch (command) {
       case 'init':
         return ['init', '--topic', names.source, '--log', names.log, ...at(user === 'init' ? ledger() : join(folder, user))];
       case 'worker': case 'coordinator': case 'publisher':
-        return [command, ...at(ledger()), '--state', join(folder, `${user}.state`), '--copy', join(folder, `${user}.copy`)];
+        return [command, ...at(ledger()), ...own];
+      case 'serve --leaves':
+        return ['serve', '--leaves', join(folder, `${user}.leaves`), '--listen', '127.0.0.1:0', ...at(ledger()), ...own];
+      case 'locate':
+        return [command, '--seq', '0', ...at(ledger())];
       case 'read --group':
         return ['read', '--group', names.group, '--auto-commit', '--at-end', 'end', ...at(ledger())];
       case 'reconfigure --add-topic':
@@ -132,10 +137,10 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
     return stdout;
   }
 
-  async function startRole(command: RoleProcess['command']): Promise<RoleProcess> {
-    const [name = '', ...args] = argumentsOf(command, command);
+  async function startRole(command: RoleProcess['command'], user: string = command, line: string = command): Promise<RoleProcess> {
+    const [name = '', ...args] = argumentsOf(line, user);
     expect(name).toBe(command);
-    const role = spawnRole({ command, args, env: await environment(command), logFile: join(folder, `${command}.log`) });
+    const role = spawnRole({ command, args, env: await environment(user), logFile: join(folder, `${user}.log`) });
     await role.ready;
     return role;
   }
@@ -148,10 +153,14 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
       await using publisher = await startRole('publisher');
       await using worker = await startRole('worker');
       await expect.poll(async () => (await mustDo('read', 'read')).split('\n').filter((line) => line !== '').length, { timeout: DEADLINE_MS }).toBe(RECORDS.length);
-      for (const role of [worker, publisher, coordinator]) expect(await role.stop()).toEqual({ code: 0, signal: null });
+      await using server = await startRole('serve', 'serve-leaves', 'serve --leaves');
+      const leaves = (): Promise<number | null> => start(['locate', '--seq', String(RECORDS.length - 1), '--leaves', join(folder, 'serve-leaves.leaves'), ...at(ledger())]).ended.then(({ code }) => code);
+      await expect.poll(leaves, { timeout: DEADLINE_MS, interval: 500 }).toBe(0);
+      for (const role of [worker, publisher, coordinator, server]) expect(await role.stop()).toEqual({ code: 0, signal: null });
     }
     expect((await mustDo('read --group', 'read-group')).trim().split('\n')).toHaveLength(RECORDS.length);
     expect((await mustDo('read --group', 'read-group')).trim()).toBe('');
+    expect(await mustDo('locate', 'locate')).toContain(`${SOURCE}/`);
     expect(await mustDo('status', 'status')).toContain(SOURCE);
     expect(await mustDo('history', 'history')).toContain('genesis');
   });
