@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { formatCheckpoint, hashToText, height, isPlaitError, makeSignerKey, seq, sha256, signNote, type Hash } from '@plait/core';
+import { formatCheckpoint, hashToText, isPlaitError, logPosition, makeSignerKey, seq, sha256, signNote, type Hash } from '@plait/core';
 import {
   forgetVerifyProgress, formatCheckpointFile, formatVerifyProgress, loadCheckpoint, loadVerifyProgress, parseCheckpointFile, parseVerifyProgress, saveCheckpoint,
   saveVerifyProgress, type RememberedCheckpoint, type VerifyProgressMark,
@@ -20,7 +20,7 @@ function remembered(size: bigint, more: { root?: Hash; origin?: string; ledgerId
 }
 
 const progress: VerifyProgressMark = {
-  origin: ORIGIN, ledgerId: hash('genesis'), timeMs: 1_795_413_600_000n, firstSeq: seq(0n), nextSeq: seq(4_096n), gone: 2n, height: height(3n), header: hash('header 3'),
+  origin: ORIGIN, timeMs: 1_795_413_600_000n, firstSeq: seq(0n), nextSeq: seq(4_096n), gone: 2n, position: logPosition(77n), digest: hash('messages'),
 };
 
 let folder: string;

@@ -17,6 +17,7 @@ import { reconfigureCommand } from './governing/reconfigure.ts';
 import { recoverCommand } from './recovery/recover.ts';
 import { serveCommand } from './running/serve.ts';
 import { statusCommand } from './reading/status.ts';
+import { verifyCommand } from './verifying/verify.ts';
 import { workerCommand } from './running/worker.ts';
 
 const VERSION = '0.1.0';
@@ -38,7 +39,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), locateCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), verifyCommand(), locateCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });

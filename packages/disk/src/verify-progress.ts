@@ -1,10 +1,10 @@
 /**
- * How far a verification has come, so that one that was interrupted can go on (docs/FORMAT.md, section 10): seqs below `nextSeq`
- * were checked. It holds for one history only, which a header at that place stands for.
+ * How far a verification has come, so that one that was interrupted can go on (docs/FORMAT.md, section 10). It holds for a log
+ * that begins with the same bytes only, which a digest stands for.
  */
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { height, parseHash, parseOrigin, parseUint63, seq, type Hash, type Height, type Seq } from '@plait/core';
+import { logPosition, parseHash, parseOrigin, parseUint63, seq, type Hash, type LogPosition, type Seq } from '@plait/core';
 import { makeFolder, replaceFile } from './files.ts';
 import { formatSealed, parseSealed, readSealed, textOf, type Sealed } from './sealed.ts';
 
@@ -13,7 +13,6 @@ const MODE = 0o600;
 /** What was checked. */
 export interface VerifyProgressMark {
   readonly origin: string;
-  readonly ledgerId: Hash;
   /** When it was saved, ms since 1970. */
   readonly timeMs: bigint;
   readonly firstSeq: Seq;
@@ -21,28 +20,27 @@ export interface VerifyProgressMark {
   readonly nextSeq: Seq;
   /** Of them, those that nobody could check. */
   readonly gone: bigint;
-  /** Of the block that numbered the seq before `nextSeq`. */
-  readonly height: Height;
-  /** Its message hash. */
-  readonly header: Hash;
+  /** The log was read up to here; the blocks that numbered those seqs stand before it. */
+  readonly position: LogPosition;
+  /** SHA-256 of the log's messages before that position: of each its position (8 bytes), its length (4 bytes), both big-endian, and its bytes. */
+  readonly digest: Hash;
 }
 
 const PROGRESS: Sealed<VerifyProgressMark> = {
   format: 'plait.verified/v1',
   name: 'progress file',
   members: (mark) => ({
-    origin: mark.origin, ledgerId: mark.ledgerId, time: String(mark.timeMs), firstSeq: String(mark.firstSeq), nextSeq: String(mark.nextSeq),
-    gone: String(mark.gone), height: String(mark.height), header: mark.header,
+    origin: mark.origin, time: String(mark.timeMs), firstSeq: String(mark.firstSeq), nextSeq: String(mark.nextSeq),
+    gone: String(mark.gone), position: String(mark.position), digest: mark.digest,
   }),
   read: (members) => ({
     origin: parseOrigin(textOf(members, 'origin')),
-    ledgerId: parseHash(textOf(members, 'ledgerId')),
     timeMs: parseUint63(textOf(members, 'time')),
     firstSeq: seq(parseUint63(textOf(members, 'firstSeq'))),
     nextSeq: seq(parseUint63(textOf(members, 'nextSeq'))),
     gone: parseUint63(textOf(members, 'gone')),
-    height: height(parseUint63(textOf(members, 'height'))),
-    header: parseHash(textOf(members, 'header')),
+    position: logPosition(parseUint63(textOf(members, 'position'))),
+    digest: parseHash(textOf(members, 'digest')),
   }),
   remedy: (path) => `Nothing is lost with it but time: remove it ("rm ${path}"), or verify without --resume`,
 };

@@ -1,0 +1,124 @@
+/**
+ * Going on with a verification that was interrupted. What it had checked holds only if the log still begins with the same bytes:
+ * while the log is folded from its beginning, they are hashed again, and compared with those of the interrupted run.
+ */
+import { createHash, type Hash as Hasher } from 'node:crypto';
+import { hashToText, logPosition, segmentCount, seq, type Hash, type LogPosition } from '@plait/core';
+import { saveVerifyProgress, type VerifyProgressMark } from '@plait/disk';
+import type { LineChecker, VerifyProgress } from '@plait/ledger';
+import type { LogMessage, LogReader } from '@plait/roles';
+
+const SAVE_MS = 5_000;
+
+/** The log is not the one that the interrupted run read, so that nothing can be taken over from it. */
+export class OtherLog extends Error {
+  override readonly name = 'OtherLog';
+}
+
+/** Hashes the messages of a log as they pass; see `VerifyProgressMark.digest`. */
+export class LogDigest {
+  readonly #hasher: Hasher = createHash('sha256');
+  #position = logPosition(0n);
+
+  /** Everything below was added. */
+  get position(): LogPosition {
+    return this.#position;
+  }
+
+  /** Of all that was added. */
+  get value(): Hash {
+    return hashToText(this.#hasher.copy().digest());
+  }
+
+  /** Adds the next message. */
+  add({ position, value }: LogMessage): void {
+    const head = Buffer.alloc(12);
+    head.writeBigUInt64BE(position);
+    head.writeUInt32BE(value.length, 8);
+    this.#hasher.update(head).update(value);
+    this.#position = logPosition(position + 1n);
+  }
+}
+
+/** A reader of the log from its beginning that hashes what it hands out. Its polls throw {@link OtherLog} where the log is not what `mark` says. */
+export function digesting(log: LogReader, digest: LogDigest, mark?: VerifyProgressMark): LogReader {
+  let unmet = mark;
+  const check = (next: LogPosition): void => {
+    if (unmet === undefined || next < unmet.position) return;
+    if (digest.value !== unmet.digest) throw new OtherLog(`the messages before position ${unmet.position} of the log are not those that the interrupted run read`);
+    unmet = undefined;
+  };
+  return {
+    poll: async (options) => {
+      const messages = await log.poll(options);
+      for (const message of messages) {
+        check(message.position);
+        digest.add(message);
+      }
+      check(log.position());
+      return messages;
+    },
+    position: () => log.position(),
+    end: async () => {
+      const end = await log.end();
+      if (unmet !== undefined && end < unmet.position) throw new OtherLog(`the log ends at position ${end}, before position ${unmet.position} which the interrupted run read`);
+      return end;
+    },
+    incarnation: () => log.incarnation(),
+    close: () => log.close(),
+  };
+}
+
+/** Saves how far a run has come, some seconds apart. One for each run. */
+export class ProgressKeeper {
+  readonly #file: string;
+  readonly #run: Pick<VerifyProgressMark, 'origin' | 'firstSeq' | 'gone'>;
+  readonly #digest: LogDigest;
+  /** Lines that nobody could check, not all of them below `nextSeq` yet. */
+  readonly #gone: { readonly firstSeq: bigint; readonly count: bigint }[] = [];
+  #newest: VerifyProgress | undefined;
+  #dueMs = performance.now() + SAVE_MS;
+  #saving: Promise<void> = Promise.resolve();
+
+  /** `run`: what holds for this run, with what the one before it came to. */
+  constructor(file: string, run: Pick<VerifyProgressMark, 'origin' | 'firstSeq' | 'gone'>, digest: LogDigest) {
+    this.#file = file;
+    this.#run = run;
+    this.#digest = digest;
+  }
+
+  /** `checker`, whose lines that nobody could check are counted. What else is wrong ends the run. */
+  watch(checker: LineChecker): LineChecker {
+    return {
+      check: async (stretch) => {
+        const results = await checker.check(stretch);
+        for (const [i, { firstSeq, segment }] of stretch.lines.entries()) {
+          if (results[i]?.kind === 'wrong' && segment.kind === 'segment') this.#gone.push({ firstSeq, count: segmentCount(segment) });
+        }
+        return results;
+      },
+      close: () => checker.close(),
+    };
+  }
+
+  /** Takes in how far the run is, and saves that now and then without making anybody wait. */
+  update(progress: VerifyProgress): void {
+    this.#newest = progress;
+    if (performance.now() < this.#dueMs) return;
+    this.#dueMs = performance.now() + SAVE_MS;
+    this.#saving = this.save().then(() => undefined, () => undefined);
+  }
+
+  /** Durable when it resolves; the seq below which all was checked, undefined if that is nothing. Throws `config`, `unavailable`. */
+  async save(): Promise<bigint | undefined> {
+    const { origin, firstSeq, gone } = this.#run;
+    const nextSeq = this.#newest?.nextSeq ?? 0n;
+    // Both as of now: what was checked was numbered by messages that were read before.
+    const { position, value: digest } = this.#digest;
+    await this.#saving;
+    if (nextSeq <= firstSeq) return undefined;
+    const count = this.#gone.reduce((sum, each) => (each.firstSeq < nextSeq ? sum + each.count : sum), gone);
+    await saveVerifyProgress(this.#file, { origin, timeMs: BigInt(Date.now()), firstSeq, nextSeq: seq(nextSeq), gone: count, position, digest });
+    return nextSeq;
+  }
+}
