@@ -1,18 +1,18 @@
 /** `plait serve`: what is served is the log's tree, byte for byte, whoever serves it and whatever happened before. */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  concatBytes, formatCheckpoint, hashToText, leafHash, messageHash, parseSignerKey, parseVerifierKey, parseNote, rangeRoot, signNote, treeRoot, utf8Encode,
-  verifyNoteSignature,
-} from '@plait/core';
+import { formatCheckpoint, messageHash, parseNote, parseSignerKey, parseVerifierKey, signNote, verifyNoteSignature, type Hash } from '@plait/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { treeFiles } from '../cold/tree-files.ts';
 import { HeaderLog } from './header-log.ts';
 import { makeLedger, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { start, type Ran } from './plait.ts';
 
 let ledger: LedgerHarness;
 let log: HeaderLog;
 let first: Role;
 const folder = (name: string): string => join(ledger.folder, name);
+const file = (name: string): string => folder(`${name}.checkpoint`);
 
 beforeAll(async () => {
   ledger = await makeLedger({ partitions: 1 });
@@ -49,32 +49,15 @@ async function served(role: Role, size: bigint): Promise<string> {
   }, 20_000);
 }
 
-/** Every tile of a tree by its path, made from the list of its entries as the definition says. */
-function tilesOf(headers: readonly string[]): Map<string, Buffer> {
-  const leaves = headers.map((text) => leafHash(utf8Encode(text)));
-  const tiles = new Map<string, Buffer>();
-  for (let at = 0; at < headers.length; at += 256) {
-    const entries = headers.slice(at, at + 256).map((text) => {
-      const bytes = Buffer.from(text);
-      return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length % 256]), bytes]);
-    });
-    tiles.set(`tile/entries/${nameOf(at / 256, entries.length)}`, Buffer.concat(entries));
-  }
-  for (let level = 0, span = 1; span <= leaves.length; level += 1, span *= 256) {
-    const hashes = Array.from({ length: Math.floor(leaves.length / span) }, (_, i) => treeRoot(leaves.slice(i * span, (i + 1) * span)));
-    for (let at = 0; at < hashes.length; at += 256) {
-      const tile = hashes.slice(at, at + 256);
-      tiles.set(`tile/${level}/${nameOf(at / 256, tile.length)}`, Buffer.from(concatBytes(...tile)));
-    }
-  }
-  return tiles;
+/** A checkpoint by the ledger's own key, whatever it says. */
+async function signed(size: bigint, root: Hash): Promise<Uint8Array> {
+  const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
+  return signNote(formatCheckpoint({ kind: 'checkpoint', origin: log.state.origin, size, root }), key);
 }
-
-const nameOf = (index: number, width: number): string => `${String(index).padStart(3, '0')}${width === 256 ? '' : `.p/${width}`}`;
 
 /** The files of a folder, but for partial tiles of older checkpoints. */
 async function filesOf(name: string): Promise<Map<string, Buffer>> {
-  const wanted = [...tilesOf(log.headers).keys(), 'checkpoint', 'log.vkey'];
+  const wanted = [...treeFiles(log.headers).keys(), 'checkpoint', 'log.vkey'];
   return new Map(await Promise.all(wanted.map(async (path): Promise<[string, Buffer]> => [path, await readFile(join(folder(name), path))])));
 }
 
@@ -89,7 +72,7 @@ test('the checkpoint is the newest of the log, and verifies under the key that i
 });
 
 test('every tile is what its definition says; partial ones of any width, whatever width is kept', async () => {
-  const tiles = tilesOf(log.headers);
+  const tiles = treeFiles(log.headers);
   expect([...tiles.keys()]).toEqual([
     'tile/entries/000', 'tile/entries/001', 'tile/entries/002.p/18', 'tile/0/000', 'tile/0/001', 'tile/0/002.p/18', 'tile/1/000.p/2',
   ]);
@@ -98,7 +81,7 @@ test('every tile is what its definition says; partial ones of any width, whateve
     expect(await readFile(join(folder('serve'), path)), path).toEqual(bytes);
   }
   for (const size of [1, 7, 300, 529]) {
-    for (const [path, bytes] of tilesOf(log.headers.slice(0, size))) expect((await get(first, path)).bytes, `${path} of ${size}`).toEqual(bytes);
+    for (const [path, bytes] of treeFiles(log.headers.slice(0, size))) expect((await get(first, path)).bytes, `${path} of ${size}`).toEqual(bytes);
   }
   expect(await get(first, 'tile/0/000', 'HEAD')).toMatchObject({ status: 200, bytes: Buffer.alloc(0), type: 'application/octet-stream' });
 });
@@ -149,11 +132,44 @@ test('while Kafka is away what is there is served, also by a server that starts'
   await ledger.stop(without);
 });
 
+describe('plait consistency', () => {
+  const consistency = async (name: string, ...args: readonly string[]): Promise<Ran> => await ledger.plait('consistency', file(name), file('1530'), ...args);
+
+  beforeAll(async () => {
+    for (const size of [530n, 1_530n]) await writeFile(file(String(size)), log.checkpoints.get(size) ?? '');
+    await writeFile(file('other'), await signed(530n, messageHash('another\n')));
+  });
+
+  test('from the log, and from a server without Kafka', async () => {
+    const { code, stdout, stderr } = await consistency('530', '-o', 'json');
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      schemaVersion: 1, verdict: 'consistent', origin: log.state.origin, checkpoints: [{ file: file('530'), size: '530' }, { size: '1530' }],
+      from: { kind: 'log', name: ledger.file.log }, evidence: [],
+    });
+    const vkey = (await get(first, 'log.vkey')).bytes.toString().trimEnd();
+    const text = await start(['consistency', file('1530'), file('530'), '--key', vkey, '--tiles', await urlOf(first)], { PLAIT_BOOTSTRAP_SERVERS: '' }).ended;
+    expect(text, text.stderr).toMatchObject({ code: 0, stdout: expect.stringMatching(/^consistent: the first 530 of 1530 blocks are the same\n/) as string });
+  });
+
+  test('a contradiction is written out, byte for byte', async () => {
+    const { code, stdout } = await consistency('other', '--evidence', folder('evidence'));
+    expect({ code, stdout }).toEqual({ code: 12, stdout: expect.stringMatching(/^SPLIT VIEW: of the 1530 blocks that were signed the first 530 are not /) as string });
+    const names = await readdir(folder('evidence'));
+    expect(names.toSorted()).toEqual([expect.stringMatching(/^split-view-[0-9a-f]{12}-1530-[0-9a-f]{12}\.checkpoint$/), expect.stringMatching(/^split-view-[0-9a-f]{12}-530-[0-9a-f]{12}\.checkpoint$/)]);
+    const texts = await Promise.all(names.map((name) => readFile(join(folder('evidence'), name), 'utf8')));
+    expect(new Set(texts)).toEqual(new Set(await Promise.all(['other', '1530'].map((name) => readFile(file(name), 'utf8')))));
+  });
+
+  test('a key that signed neither is not enough', async () => {
+    const { code, stderr } = await consistency('530', '--key', ledger.file.ledgerKey);
+    expect({ code, stderr }).toEqual({ code: 10, stderr: expect.stringContaining('carries no valid signature of') as string });
+  });
+});
+
 test('a checkpoint that contradicts the blocks ends it, and is not served', async () => {
-  const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
-  const { origin, height, history } = log.state;
-  await log.append([signNote(formatCheckpoint({ kind: 'checkpoint', origin, size: height, root: messageHash('another\n') }), key)]);
-  expect(hashToText(rangeRoot(history))).not.toBe(messageHash('another\n'));
+  const { height } = log.state;
+  await log.append([await signed(height, messageHash('another\n'))]);
   expect((await first.exited).code).toBe(12);
   await ledger.kill(first);
   expect(await readFile(join(folder('serve'), 'checkpoint'), 'utf8')).toBe(log.checkpoints.get(height));

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { configCommand } from './settings/config.ts';
 import { configure } from './settings/config-apply.ts';
+import { consistencyCommand } from './proving/consistency.ts';
 import { coordinatorCommand } from './running/coordinator.ts';
 import { demoCommand } from './demo/demo.ts';
 import { demoReaderCommand } from './demo/demo-reader.ts';
@@ -13,11 +14,13 @@ import { keysCommand } from './governing/keys-command.ts';
 import { locateCommand } from './proving/locate.ts';
 import { publisherCommand } from './running/publisher.ts';
 import { readCommand } from './reading/read.ts';
+import { receiptCommand } from './proving/receipt.ts';
 import { reconfigureCommand } from './governing/reconfigure.ts';
 import { recoverCommand } from './recovery/recover.ts';
 import { serveCommand } from './running/serve.ts';
 import { statusCommand } from './reading/status.ts';
 import { verifyCommand } from './verifying/verify.ts';
+import { verifyReceiptCommand } from './proving/verify-receipt.ts';
 import { workerCommand } from './running/worker.ts';
 
 const VERSION = '0.1.0';
@@ -39,7 +42,7 @@ function program(): Command {
     .version(VERSION)
     .showHelpAfterError('(see --help)')
     .addHelpText('after', FIRST_STEPS);
-  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), verifyCommand(), locateCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
+  const commands = [initCommand(), workerCommand(), coordinatorCommand(), publisherCommand(), serveCommand(), readCommand(), statusCommand(), verifyCommand(), locateCommand(), receiptCommand(), verifyReceiptCommand(), consistencyCommand(), recoverCommand(), configCommand(), reconfigureCommand(), historyCommand(), keysCommand(), devCommand(), demoCommand()];
   for (const command of commands) plait.addCommand(command);
   configure(plait);
   plait.addCommand(demoReaderCommand(), { hidden: true });

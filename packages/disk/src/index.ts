@@ -8,7 +8,7 @@ export { formatCheckpointFile, loadCheckpoint, parseCheckpointFile, saveCheckpoi
 export type { RememberedCheckpoint } from './checkpoint-file.ts';
 export { forgetVerifyProgress, formatVerifyProgress, loadVerifyProgress, parseVerifyProgress, saveVerifyProgress } from './verify-progress.ts';
 export type { VerifyProgressMark } from './verify-progress.ts';
-export { openTileFolder } from './tile-folder.ts';
+export { openTileFolder, readTileFolder } from './tile-folder.ts';
 export { makeFolder, replaceFile, writeNew } from './files.ts';
 export { openLeaves } from './leaf-store.ts';
 export type { LeafStoreOptions } from './leaf-store.ts';

@@ -35,6 +35,11 @@ export async function openTileFolder(folder: string): Promise<TileStore> {
   return new TileFolder(folder);
 }
 
+/** The tiles of a folder, for who only reads them: of one that is not there, none is. */
+export function readTileFolder(folder: string): Pick<TileStore, 'read' | 'published'> {
+  return new TileFolder(folder);
+}
+
 class TileFolder implements TileStore {
   readonly #folder: string;
 

@@ -16,6 +16,7 @@ export * from './worker.ts';
 export * from './publisher.ts';
 export * from './reader.ts';
 export type * from './tile-ports.ts';
+export { TileEdge } from './tile-edge.ts';
 export { startTiles, TileWriter, type TileStart, type TileWriterOptions } from './tile-writer.ts';
 export * from './leaf-keeper.ts';
 export * from './record-checker.ts';
