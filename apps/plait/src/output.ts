@@ -7,10 +7,10 @@ export class OutputClosed extends Error {
   override readonly name = 'OutputClosed';
 }
 
-/** Writes text and waits until it is taken. Throws {@link OutputClosed} if nobody reads any more. */
-export async function print(text: string): Promise<void> {
+/** Writes text, or bytes as they are, and waits until it is taken. Throws {@link OutputClosed} if nobody reads any more. */
+export async function print(content: string | Uint8Array): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    process.stdout.write(text, (error) => {
+    process.stdout.write(content, (error) => {
       if (error === null || error === undefined) resolve();
       else reject((error as NodeJS.ErrnoException).code === 'EPIPE' ? new OutputClosed() : error);
     });

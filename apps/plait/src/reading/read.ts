@@ -1,6 +1,6 @@
 /** `plait read`: the records in the global order, verified. */
 import { Command, Option } from 'commander';
-import { isPlaitError } from '@plait/core';
+import { isPlaitError, minimalPayload, PlaitError } from '@plait/core';
 import { openCopy } from '@plait/disk';
 import { entriesOf, openLedger, openStateFile, type Ledger, type LedgerEntry, type LedgerFile, type LedgerSegment, type LogCopy, type Memory, type ReadNotice, type ReadOptions, type StartPoint } from '@plait/ledger';
 import { EXIT } from '../exit.ts';
@@ -14,7 +14,8 @@ import { pinnedOf } from '../running/wiring.ts';
 
 const HELP = `
 Every record is hashed again and compared with what was signed before it is printed. Text shows seq, topic/partition@offset,
-time, key and value, shortened and escaped; jsonl has everything, bytes as {"utf8": …} or {"base64": …}.
+time, key and value, shortened and escaped; jsonl has everything, bytes as {"utf8": …} or {"base64": …}; wire is nothing but
+the bytes of each record's key, value and headers as they are hashed, which "plait verify-receipt --payload" takes.
 
 --from takes oldest, newest, seq:N, time:2026-11-23T08:00Z or time:MS (the first block not before it), or
 TOPIC/PARTITION@OFFSET. A group begins there only if it has committed nothing; then it goes on behind its commit. Without
@@ -39,7 +40,7 @@ interface ReadCommandOptions extends CommonOptions {
   readonly group?: string;
   readonly share?: 'partitions';
   readonly autoCommit: boolean;
-  readonly output: 'text' | 'jsonl';
+  readonly output: 'text' | 'jsonl' | 'wire';
   readonly state?: string;
   readonly copy?: string;
 }
@@ -59,7 +60,7 @@ export function readCommand(): Command {
     .option('--group <name>', 'read as a member of this consumer group: one reads, the others stand by')
     .addOption(new Option('--share <how>', 'the members of the group read at the same time, each its partitions').choices(['partitions']))
     .option('--auto-commit', 'commit for the group what was printed', false)
-    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'jsonl']).default('text'))
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'jsonl', 'wire']).default('text'))
     .addOption(bootstrapOption())
     .addOption(commandConfigOption())
     .addOption(ledgerOption())
@@ -71,6 +72,7 @@ export function readCommand(): Command {
       if (options.group === undefined && (options.autoCommit || options.share !== undefined)) {
         command.error('error: --auto-commit and --share need --group <name>');
       }
+      if (options.output === 'wire' && process.stdout.isTTY) throw new PlaitError('config', '-o wire: these are bytes and no text; send them to a file or a pipe');
       const signal = stopSignal();
       const log = makeLog(options.logLevel);
       const { brokers, ...kafka } = kafkaOptions(options, log);
@@ -121,22 +123,25 @@ interface Printed {
   records: number;
   /** Seqs, and segments without any, that nobody can check. */
   gone: number;
+  /** Entries that are no records. */
+  unshown: number;
   nextSeq: bigint | undefined;
 }
 
 async function printEntries(ledger: Ledger, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): Promise<Printed> {
   const { toSeq } = options;
   const range = toSeq === undefined ? {} : { toSeq };
-  const show = options.output === 'jsonl' ? entryJson : entryLine;
-  const printed: Printed = { records: 0, gone: 0, nextSeq: undefined };
+  const show = SHOWN[options.output];
+  const printed: Printed = { records: 0, gone: 0, unshown: 0, nextSeq: undefined };
   const commits = new AutoCommit(log);
   try {
     for await (const segment of ledger.readSegments(readOptions(options, { log, signal }))) {
       const entries = entriesOf(segment, range);
-      for (let at = 0; at < entries.length; at += LINES_A_WRITE) await print(linesOf(entries.slice(at, at + LINES_A_WRITE), show));
+      for (let at = 0; at < entries.length; at += LINES_A_WRITE) await print(Buffer.concat(entries.slice(at, at + LINES_A_WRITE).map(show)));
       const last = entries.at(-1);
       if (last !== undefined) printed.nextSeq = 'nextSeq' in last ? last.nextSeq : last.seq + 1n;
       if (segment.kind === 'records') printed.records += entries.length;
+      else printed.unshown += entries.length;
       if (segment.kind === 'gone') printed.gone += Math.max(1, Number(segment.segment.nextIndex - segment.segment.firstIndex));
       if (options.autoCommit) commits.add(segment, last);
       commits.throwIfFailed();
@@ -150,13 +155,14 @@ async function printEntries(ledger: Ledger, options: ReadCommandOptions, { log, 
   return printed;
 }
 
-function tell({ records, gone, nextSeq }: Printed, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): void {
+function tell({ records, gone, unshown, nextSeq }: Printed, options: ReadCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): void {
   const { toSeq, fromSeq = 0n } = options;
   const end = nextSeq ?? fromSeq;
   if (toSeq !== undefined && end < toSeq && !signal.aborted && options.share === undefined) {
     log.warn({ event: 'short' }, `asked for seqs up to ${toSeq}, but only those below ${end} are sequenced`);
   }
   if (gone > 0) log.warn({ event: 'gone', seqs: gone }, `${gone} seqs are gone: nobody can check them any more`);
+  if (options.output === 'wire' && unshown > 0) log.warn({ event: 'unshown', entries: unshown }, `${unshown} entries have no bytes: they are lost, void or gone`);
   log.info({ event: 'read', records, nextSeq: String(end) }, `${records} records, all verified, below seq ${end}`);
 }
 
@@ -190,9 +196,13 @@ class AutoCommit {
   }
 }
 
-/** Lines that are written at once: few system calls, and little memory for records of 1 MB. */
+/** Entries that are written at once: few system calls, and little memory for records of 1 MB. */
 const LINES_A_WRITE = 64;
 
-function linesOf(entries: readonly LedgerEntry[], show: (entry: LedgerEntry) => string): string {
-  return entries.map((entry) => `${show(entry)}\n`).join('');
-}
+const lineWith = (show: (entry: LedgerEntry) => string) => (entry: LedgerEntry): Uint8Array => Buffer.from(`${show(entry)}\n`);
+
+const SHOWN: Readonly<Record<ReadCommandOptions['output'], (entry: LedgerEntry) => Uint8Array>> = {
+  text: lineWith(entryLine),
+  jsonl: lineWith(entryJson),
+  wire: (entry) => (entry.kind === 'record' ? minimalPayload(entry.payload) : new Uint8Array(0)),
+};
