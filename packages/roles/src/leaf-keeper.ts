@@ -4,7 +4,7 @@
  *
  * It goes on where its store ends. A crash at any point leaves a store that ends earlier.
  */
-import { formatBlock, invariant, isPlaitError, LEAF_BYTES, messageHash, minimalPayload, PlaitError, writeLeaf, type BlockHeader, type Hash } from '@plait/core';
+import { formatBlock, invariant, isPlaitError, LEAF_BYTES, messageHash, minimalPayload, PlaitError, writeLeaf, type BlockHeader, type Hash, type LogPosition } from '@plait/core';
 import type { KeptBlock, LeafStore, LineToKeep } from './leaf-ports.ts';
 import { LEAVES_EXPIRE_MS, LEAVES_WAIT_MS, LEAVES_WAITING_BYTES_MAX, TAMPERED_REST_MS } from './limits.ts';
 import type { SourceRecord } from './ports.ts';
@@ -26,6 +26,8 @@ export class LeafKeeper {
   /** What the log must be found to hold before anything is kept. */
   #wanted: KeptBlock | undefined;
   #rolledBack: PlaitError | undefined;
+  /** Up to where the log had been read when nothing came last. */
+  #position: LogPosition | undefined;
   /** The block of the line that was read last, and that line's place in it. */
   #block: { readonly header: BlockHeader; readonly hash: Hash; number: number } | undefined;
   #waiting: LineToKeep[] = [];
@@ -123,10 +125,13 @@ export class LeafKeeper {
     return this.#wanted === undefined;
   }
 
-  /** Nothing more to read, and the block has not come by: then the log must not be at its end. */
+  /** Nothing more came, and the block has not come by: then the log must not be at its end. */
   async #missNewest(): Promise<void> {
     const wanted = this.#wanted;
-    if (wanted === undefined) return;
+    const { position } = this.#reader;
+    const hasMoved = position !== this.#position;
+    this.#position = position;
+    if (wanted === undefined || hasMoved) return;
     const newest = await this.#options.newest();
     if (newest === undefined || newest.height > wanted.height) return;
     throw this.#rollBack(wanted);
