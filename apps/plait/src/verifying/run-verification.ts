@@ -70,7 +70,7 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
         view.update(progress);
       },
     });
-    const exact = await withEvidence(report, { ...pinned, openLog }, wanted);
+    const exact = await shownByItself(report, { ...pinned, openLog }, wanted);
     await forgetVerifyProgress(memory.progressFile);
     return { report: withGone(exact, mark), records: recordsFrom(options), log: from, ...(mark === undefined ? {} : { resumed: mark }) };
   } catch (error) {
@@ -110,16 +110,16 @@ async function leavesIn(folder: string, ledger: LedgerFile, ports: AsyncDisposab
 }
 
 /**
- * What is remembered of the log shows that it was rolled back before it is folded. If it was written anew since, a kept
- * checkpoint contradicts it: that says more, and makes evidence.
+ * What is remembered of the log shows that it is another before it is folded. What it shows by itself says more: which message
+ * was dropped or edited, or, if it was written anew, a checkpoint that contradicts it, which makes evidence.
  */
-async function withEvidence(report: VerifyReport, ports: VerifyPorts, { memory: _memory, ...wanted }: VerifyOptions): Promise<VerifyReport> {
+async function shownByItself(report: VerifyReport, ports: VerifyPorts, { memory: _memory, ...wanted }: VerifyOptions): Promise<VerifyReport> {
   const { verdict, finding } = report;
-  if (verdict !== 'rolled-back' || finding === undefined || finding.evidence !== undefined || wanted.trusted?.length === 0) return report;
+  if (verdict !== 'rolled-back' || finding === undefined || finding.evidence !== undefined) return report;
   const { fromSeq: _fromSeq, resumeAt: _resumeAt, ...rest } = wanted;
   const found = await verifyLedger(ports, { ...rest, toSeq: 0n });
-  if (found.finding?.evidence === undefined) return report;
-  return found.verdict === 'split-view' ? found : { ...report, finding: { ...finding, evidence: found.finding.evidence } };
+  if (found.verdict === 'tampered' || found.verdict === 'split-view') return found;
+  return found.finding?.evidence === undefined ? report : { ...report, finding: { ...finding, evidence: found.finding.evidence } };
 }
 
 /** What an interrupted run could not check, nobody has checked. */
