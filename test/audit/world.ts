@@ -2,7 +2,7 @@
 import type { Aftermath, StillPartition } from '@plait/testkit';
 import { simulate, stillClock, stillLog, StillSource } from '@plait/testkit';
 import { verifyLedger, type VerifyOptions, type VerifyReport } from '@plait/ledger';
-import type { LogMessage } from '@plait/roles';
+import { RecordChecker, type LogMessage } from '@plait/roles';
 import { cachedVerify, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 
 /** Log and partitions: all that a verification reads. */
@@ -13,27 +13,34 @@ export interface World {
 
 const verify = cachedVerify();
 
-/** Verifies a world, by itself and at once. */
-export async function verifyWorld({ messages, partitions }: World, options: VerifyOptions = {}): Promise<VerifyReport> {
+/** Verifies a world, with so many checkers. */
+export async function verifyWorld({ messages, partitions }: World, options: VerifyOptions = {}, checkers = 1): Promise<VerifyReport> {
   const clock = stillClock();
   return await verifyLedger({
     origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, openLog: stillLog(messages), openSource: async () => new StillSource(partitions, clock), clock, verify,
-  }, options);
+  }, { checkers: Array.from({ length: checkers }, () => new RecordChecker({ source: new StillSource(partitions, clock), clock })), ...options });
 }
 
-/** What a run of a seed left: without the messages that no role wrote, unless they are wanted. */
-export async function worldOf(seed: string, { withHostile = false } = {}): Promise<World & { readonly hasTurmoil: boolean }> {
+/** What a run left: as it is, and without the messages that no role wrote. */
+export interface Left {
+  readonly world: World;
+  readonly honest: World;
+  /** Positions of those messages. */
+  readonly hostile: ReadonlySet<bigint>;
+  /** Whether topics expired, shrank or were made anew. */
+  readonly hasTurmoil: boolean;
+}
+
+/** Runs a seed of the simulator. */
+export async function worldOf(seed: number): Promise<Left> {
   let left: Aftermath | undefined;
   await simulate(seed, (aftermath) => {
     left = aftermath;
   });
   if (left === undefined) throw new Error('the run did not end');
-  const { messages, isHostile, source, partitions, hasTurmoil } = left;
+  const { messages, isHostile, partitions, hasTurmoil } = left;
   return {
-    hasTurmoil, messages: withHostile ? messages : messages.filter((message) => !isHostile(message)),
-    partitions: partitions.map(({ topic, partition }) => {
-      const [logStart, end] = [source.startOffset(topic, partition), source.endOffset(topic, partition)];
-      return { topic, partition, logStart, end, records: source.records(topic, partition).filter(({ offset }) => offset >= logStart) };
-    }),
+    world: { messages, partitions }, honest: { messages: messages.filter((message) => !isHostile(message)), partitions },
+    hostile: new Set(messages.filter(isHostile).map(({ position }) => position)), hasTurmoil,
   };
 }

@@ -3,9 +3,9 @@
  * to the checker that has read their partition last, since it reads on there. Results come in any order, and are handed out in
  * the order of the lines: so the first finding that comes out is the one with the least seq.
  */
-import { isTransient, partitionName, PlaitError, segmentCount, type Line, type TopicPartition } from '@plait/core';
+import { isTransient, partitionName, PlaitError, segmentCount, type Generation, type Line, type TopicPartition } from '@plait/core';
 import type { LineChecker, LineResult, LineStretch } from './audit-types.ts';
-import { LINES_WAITING_MAX, STRETCH_LINES_MAX, STRETCH_RECORDS, STRETCHES_IN_HAND_MAX } from './limits.ts';
+import { LINES_WAITING_MAX, STRETCH_LINES_MAX, STRETCH_RECORDS, STRETCH_RECORDS_MIN, STRETCHES_IN_HAND_MAX } from './limits.ts';
 import type { Clock } from './ports.ts';
 import type { NumberedLine } from './reader.ts';
 
@@ -27,6 +27,7 @@ export interface Passed extends NumberedLine {
 }
 
 interface Forming extends TopicPartition {
+  readonly generation: Generation;
   readonly lines: Passed[];
   records: bigint;
 }
@@ -84,10 +85,11 @@ export class Lanes {
     const { segment } = passed.line;
     const name = partitionName(segment);
     const known = this.#forming.get(name);
-    const isOther = known?.lines[0]?.line.segment.generation !== segment.generation;
-    if (known !== undefined && isOther) this.#close(name, known);
-    const forming = isOther ? { topic: segment.topic, partition: segment.partition, lines: [], records: 0n } : known as Forming;
-    if (isOther) this.#forming.set(name, forming);
+    const isSame = known?.generation === segment.generation;
+    if (known !== undefined && !isSame) this.#close(name, known);
+    const { topic, partition, generation } = segment;
+    const forming = isSame ? known : { topic, partition, generation, lines: [], records: 0n };
+    if (!isSame) this.#forming.set(name, forming);
     forming.lines.push(passed);
     forming.records += segmentCount(segment);
     if (forming.records >= STRETCH_RECORDS || forming.lines.length >= STRETCH_LINES_MAX) this.#close(name, forming);
@@ -109,10 +111,10 @@ export class Lanes {
     }
   }
 
-  /** Something for a checker that would have nothing to do. */
+  /** Something for a checker that has nothing to do, or soon would: then it should be worth its while. */
   #unfinished(lane: Lane, mayTake: boolean): Forming | undefined {
-    if (lane.inHand > 0) return undefined;
     for (const [name, forming] of this.#forming) {
+      if (lane.inHand > 0 && forming.records < STRETCH_RECORDS_MIN) continue;
       const last = this.#lastLane.get(name);
       if (!mayTake && last !== undefined && last !== lane) continue;
       this.#forming.delete(name);
@@ -121,22 +123,26 @@ export class Lanes {
     return undefined;
   }
 
-  #send({ topic, partition, lines, records }: Forming, lane: Lane): void {
+  #send({ topic, partition, generation, lines, records }: Forming, lane: Lane): void {
     const [first] = lines as [Passed];
-    const { generation } = first.line.segment;
     this.#lastLane.set(partitionName({ topic, partition }), lane);
     this.#pace(records);
-    lane.inHand += 1;
     const stretch: LineStretch = { topic, partition, generation, lines: lines.map(({ line }) => line), ...this.#options.about(first.line) };
-    const done = this.#check(stretch, lane.checker).then((results) => {
-      for (const [i, passed] of lines.entries()) passed.result = results[i];
-    }).catch((error: unknown) => {
-      this.#failure ??= { error };
-    }).finally(() => {
-      lane.inHand -= 1;
-      this.#underWay.delete(done);
-    });
+    const done = this.#bringBack(lines, stretch, lane);
     this.#underWay.add(done);
+    void done.finally(() => this.#underWay.delete(done));
+  }
+
+  /** Never rejects: what a checker throws is thrown by the next {@link wait}. */
+  async #bringBack(lines: readonly Passed[], stretch: LineStretch, lane: Lane): Promise<void> {
+    lane.inHand += 1;
+    try {
+      const results = await this.#check(stretch, lane.checker);
+      for (const [i, passed] of lines.entries()) passed.result = results[i];
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+    lane.inHand -= 1;
   }
 
   #pace(records: bigint): void {

@@ -4,7 +4,7 @@
  */
 import {
   EMPTY_ROOT, HASH_BYTES, hashToText, isChunkOf, parseMessage, parseNote, PlaitError, rangeRoot, verifyNoteSignature,
-  type BlockHeader, type Hash, type Height, type LedgerState, type LogPosition, type Outcome, type VerifierKey, type VerifySignature,
+  type BlockHeader, type Hash, type Height, type LedgerState, type LogPosition, type Outcome, type Snapshot, type VerifierKey, type VerifySignature,
 } from '@plait/core';
 import { signOf, type SaidBefore, type Sign } from './audit-signs.ts';
 import type { AuditCounts, Finding, SignedCheckpoint } from './audit-types.ts';
@@ -67,35 +67,26 @@ export class LogAudit {
       if (outcome.kind === 'ignored' && outcome.reason === 'before-genesis') this.#orphans += 1n;
       return undefined;
     }
-    switch (outcome.kind) {
-      case 'genesis':
-      case 'configuration':
-        this.#takeConfiguration(outcome.hash, state);
-        if (outcome.kind === 'configuration') this.#counts.configurations += 1n;
-        return undefined;
-      case 'claim':
-        this.#accepted.add(outcome.hash);
-        this.#counts.claims += 1n;
-        return undefined;
-      case 'report':
-        this.#counts.reports += 1n;
-        return undefined;
-      case 'block':
-        return this.#takeBlock(outcome.header, state);
-      case 'checkpoint':
-        return this.#takeCheckpoint({ name: `position ${position}`, note: value.slice(), checkpoint: outcome.checkpoint, position, height: state.height });
-      case 'snapshot':
-        this.#counts[this.#isRight(outcome) ? 'right' : 'foreign'] += 1n;
-        return undefined;
-      case 'ignored':
-        return this.#takeIgnored({ position, value, outcome, state });
-    }
+    if (outcome.kind === 'genesis' || outcome.kind === 'configuration') this.#takeConfiguration(outcome, state);
+    if (outcome.kind === 'claim') this.#takeClaim(outcome.hash);
+    if (outcome.kind === 'report') this.#counts.reports += 1n;
+    if (outcome.kind === 'snapshot') this.#counts[this.#isRight(outcome.snapshot) ? 'right' : 'foreign'] += 1n;
+    if (outcome.kind === 'block') return this.#takeBlock(outcome.header, state);
+    if (outcome.kind === 'ignored') return this.#takeIgnored({ position, value, outcome, state });
+    if (outcome.kind !== 'checkpoint') return undefined;
+    return this.#takeCheckpoint({ name: `position ${position}`, note: value.slice(), checkpoint: outcome.checkpoint, position, height: state.height });
   }
 
-  #takeConfiguration(hash: Hash, { configuration }: LedgerState): void {
+  #takeConfiguration({ kind, hash }: Extract<Outcome, { kind: 'genesis' | 'configuration' }>, { configuration }: LedgerState): void {
+    if (kind === 'configuration') this.#counts.configurations += 1n;
     this.#accepted.add(hash);
     for (const key of configuration.body.coordinatorKeys) this.#coordinators.set(key.vkey, key);
     for (const key of configuration.body.checkpointKeys) this.#checkpointKeys.set(key.vkey, key);
+  }
+
+  #takeClaim(hash: Hash): void {
+    this.#accepted.add(hash);
+    this.#counts.claims += 1n;
   }
 
   #takeBlock(header: BlockHeader, state: LedgerState): Finding | undefined {
@@ -121,9 +112,9 @@ export class LogAudit {
     return undefined;
   }
 
-  #isRight(outcome: Extract<Outcome, { kind: 'snapshot' }>): boolean {
-    const header = this.#stateHeaders.get(outcome.snapshot.height);
-    return header !== undefined && isChunkOf(header, outcome.snapshot);
+  #isRight(snapshot: Snapshot): boolean {
+    const header = this.#stateHeaders.get(snapshot.height);
+    return header !== undefined && isChunkOf(header, snapshot);
   }
 
   #takeIgnored({ position, value, outcome, state }: Folded & { readonly outcome: Extract<Outcome, { kind: 'ignored' }>; readonly state: LedgerState }): Finding | undefined {

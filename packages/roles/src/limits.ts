@@ -48,6 +48,9 @@ export const TREE_ROOTS_MAX = 65_536;
 /** Records of one partition that an audit gives to a checker at once, more or less: some MiB to read in one go. */
 export const STRETCH_RECORDS = 16_384;
 
+/** Records in a stretch that is given to a checker which has another in hand. */
+export const STRETCH_RECORDS_MIN = 2_048;
+
 /** Lines in such a stretch, at most. */
 export const STRETCH_LINES_MAX = 512;
 

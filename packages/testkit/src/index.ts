@@ -19,7 +19,8 @@ export {
 } from './scheduler.ts';
 export { Trace, type TraceEntry, type TracePhase } from './trace.ts';
 export { VirtualClock, virtualRandom } from './virtual-clock.ts';
-export { PORT_CALLS, simulate, type Aftermath, type SimulationReport } from './simulator.ts';
+export type { Aftermath } from './aftermath.ts';
+export { PORT_CALLS, simulate, type SimulationReport } from './simulator.ts';
 export { MemoryStates } from './memory-states.ts';
 export { MemoryTiles } from './memory-tiles.ts';
 export { simulateRollback, type RollbackReport } from './rollback-simulator.ts';

@@ -7,12 +7,13 @@
  */
 import {
   chainOf, encodePayload, formatConfiguration, formatGenesis, generation, logPosition, signNote,
-  type Configuration, type LedgerState, type TopicPartition, type VerifySignature,
+  type Configuration, type LedgerState, type VerifySignature,
 } from '@plait/core';
 import {
   Coordinator, LeaseKeeper, Publisher, Reader, runLoop, Worker,
-  type LogAppender, type LogMessage, type RoleEvent, type RoleTimes,
+  type LogAppender, type RoleEvent, type RoleTimes,
 } from '@plait/roles';
+import { aftermathOf, type Aftermath } from './aftermath.ts';
 import { Beginnings } from './beginnings.ts';
 import { Faults, HARSH_FAULTS } from './faults.ts';
 import { claimOutOfTurn, forgedSnapshot, lieOfLeader } from './hostile-messages.ts';
@@ -73,24 +74,9 @@ interface Running {
 const verify: VerifySignature = cachedVerify();
 const FOREVER = new AbortController().signal;
 
-/** What a run left behind. */
-export interface Aftermath {
-  readonly messages: readonly LogMessage[];
-  /** Whether a message was written by no role. */
-  readonly isHostile: (message: LogMessage) => boolean;
-  readonly source: MemorySource;
-  /** All partitions there ever were. */
-  readonly partitions: readonly TopicPartition[];
-  /** Whether topics expired, shrank or were made anew. */
-  readonly hasTurmoil: boolean;
-}
-
-/** Runs one seed to its end. Throws a SimulationError that names the seed, with the end of the trace. `see` gets what is left then. */
-export async function simulate(seed: string | number, see: (aftermath: Aftermath) => void = () => undefined): Promise<SimulationReport> {
-  const simulation = new Simulation(seed);
-  const report = await simulation.run();
-  see(simulation.aftermath);
-  return report;
+/** Runs one seed to its end; `see` gets what it left. Throws a SimulationError that names the seed, with the end of the trace. */
+export async function simulate(seed: string | number, see: (left: Aftermath) => void = () => undefined): Promise<SimulationReport> {
+  return await new Simulation(seed).run(see);
 }
 
 class Simulation {
@@ -133,7 +119,7 @@ class Simulation {
     this.#log.onLanded = (message) => this.#guard(() => this.#oracle.take(message));
   }
 
-  async run(): Promise<SimulationReport> {
+  async run(see: (left: Aftermath) => void): Promise<SimulationReport> {
     for (const [topic, partition] of PARTITIONS) this.#source.createPartition(topic, partition);
     this.#log.land(signNote(formatGenesis(simulatedGenesis(['orders', 'payments'], this.#chance.pick([2, 64]))), LEDGER_KEY));
     this.#lease.mode = this.#chance.pick(['honest', 'honest', 'grants-everyone', 'grants-nobody', 'down']);
@@ -148,18 +134,12 @@ class Simulation {
     await this.#beCalm();
     this.#guard(() => this.#check());
     await this.#scheduler.run({ untilMs: this.#scheduler.nowMs });
+    see(aftermathOf({ log: this.#log, source: this.#source, hostile: this.#hostile, partitions: PARTITIONS, hasTurmoil: this.#topics !== undefined }));
     return {
       seed: this.#scheduler.seed, traceHash: this.#scheduler.trace.hash, records: this.#oracle.order.length,
       blocks: this.#oracle.state?.height ?? 0n, epochs: this.#oracle.state?.epoch ?? 0n,
       messages: this.#log.messages.length, events: this.#scheduler.trace.count, crashedIn: crashedCalls(this.#scheduler.trace.entries), alarms: this.#alarms,
       coldStarts: this.#beginnings.coldStarts,
-    };
-  }
-
-  get aftermath(): Aftermath {
-    return {
-      messages: this.#log.messages, isHostile: ({ value }) => this.#hostile.has(Buffer.from(value).toString('latin1')),
-      source: this.#source, partitions: PARTITIONS.map(([topic, partition]) => ({ topic, partition })), hasTurmoil: this.#topics !== undefined,
     };
   }
 
