@@ -1,8 +1,9 @@
 /** The demo's proof: a fresh reader reads everything from seq 0 and compares it with what was produced. */
-import { isPlaitError } from '@plait/core';
+import { isPlaitError, PlaitError } from '@plait/core';
 import type { KafkaOptions } from '@plait/kafka';
 import { openLedger, type LedgerFile } from '@plait/ledger';
 import { DEMO_PARTITIONS } from './demo-orders.ts';
+import type { ProofStage } from './demo-proof.ts';
 
 /** What the fresh reader found. `problem` is undefined iff everything is as it must be. */
 export interface CheckResult {
@@ -48,6 +49,16 @@ export async function checkLedger(kafka: KafkaOptions, file: LedgerFile, orders:
     return result(error.message);
   }
   return result(records === orders ? undefined : `${records} records are in the ledger, ${orders} were produced`);
+}
+
+/** The order at a seq, and where it stands. Throws as reading, and `missing` if there is none. */
+export async function orderAt({ brokers, ...kafka }: KafkaOptions, file: LedgerFile, fromSeq: bigint): Promise<ProofStage['order']> {
+  await using ledger = await openLedger({ ...file, bootstrapServers: brokers, kafka });
+  for await (const entry of ledger.read({ fromSeq, toSeq: fromSeq + 1n, follow: false })) {
+    const number = entry.kind === 'record' ? orderOf(entry.value ?? new Uint8Array()) : undefined;
+    if (entry.kind === 'record' && number !== undefined) return { number, topic: entry.topic, partition: entry.partition, offset: entry.offset };
+  }
+  throw new PlaitError('missing', `there is no order at seq ${fromSeq}`);
 }
 
 /** The order's number, from the record's wire bytes: its value begins with `{"order":`. */
