@@ -53,9 +53,9 @@ function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }
   ];
 }
 
-function notCheckedOf({ state, counts, range, consistentWith, finding }: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n, memory }: VerifyOptions): readonly string[] {
+function notCheckedOf({ state, counts, range, consistentWith, isRemembered, finding }: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n }: VerifyOptions): readonly string[] {
   const isWhole = finding === undefined || isGone(finding);
-  const hasMemory = memory !== undefined || consistentWith.length > 0;
+  const isNewest = isRemembered || consistentWith.length > 0;
   return [
     ...(isWhole ? [] : ['what lies behind the bad place']),
     ...(fromSeq > 0n ? [`the records below seq ${fromSeq}`] : []),
@@ -63,7 +63,7 @@ function notCheckedOf({ state, counts, range, consistentWith, finding }: AuditOu
     ...(toSeq !== undefined && state !== undefined && toSeq < state.nextSeq ? [`the records from seq ${range.nextSeq} on`] : []),
     ...(counts.voids === 0n ? [] : [`${counts.voids} records that configurations declared void`]),
     ...(counts.gone === 0n ? [] : [`${counts.gone} records that cannot be read any more: nobody can tell what they were`]),
-    ...(isWhole && !hasMemory ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
+    ...(isWhole && !isNewest ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
     'what was changed before it was hashed, and that the keys were in the right hands',
   ];
 }

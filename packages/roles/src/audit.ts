@@ -55,6 +55,8 @@ export interface AuditOutcome {
   /** The newest consistent checkpoint of the log; with a finding the newest whose tree ends before the bad place. */
   readonly checkpoint: SignedCheckpoint | undefined;
   readonly consistentWith: readonly ConsistentWith[];
+  /** Something was remembered of the log before. */
+  readonly isRemembered: boolean;
   readonly finding: Finding | undefined;
 }
 
@@ -244,7 +246,8 @@ export class Auditor {
       verdict: finding === undefined ? 'verified' : (VERDICTS[finding.kind] ?? 'tampered'), state,
       range: { firstSeq: seq(fromSeq), nextSeq: seq(toSeq < nextSeq ? toSeq : nextSeq) },
       counts: { ...this.#log.counts, ...this.#counts }, ignored: this.#log.ignored,
-      checkpoint: this.#log.goodAt(finding?.height ?? state?.height ?? 0n), consistentWith: this.#consistentWith, finding,
+      checkpoint: this.#log.goodAt(finding?.height ?? state?.height ?? 0n), consistentWith: this.#consistentWith,
+      isRemembered: this.#memory?.loaded !== undefined, finding,
     };
   }
 }
