@@ -11,10 +11,10 @@ import { createTopic } from './ledger-harness.ts';
 import { quietKafka } from './load.ts';
 
 /** Examples that go on until they are told to stop. */
-const GOES_ON = /^plait (worker|coordinator|publisher|dev)\b|\s--(follow|watch|keep|at-end wait)\b/;
+const GOES_ON = /^plait (worker|coordinator|publisher|serve|dev)\b|\s--(follow|watch|keep|at-end wait)\b/;
 /** What a command that goes on says when it is at work; others get some seconds after their first words. */
 const AT_WORK: Readonly<Record<string, RegExp>> = { dev: /Ctrl-C ends everything/, demo: /Ctrl-C/ };
-const SOME_MS = 4_000;
+const SOME_MS = 2_000;
 /** `init` makes what the others use; `recover` moves the ledger elsewhere; the last two start servers and roles of their own. */
 const FIRST = ['init'];
 const LAST = ['recover', 'dev', 'demo'];

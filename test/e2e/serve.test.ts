@@ -132,9 +132,9 @@ test('while Kafka is away what is there is served, also by a server that starts'
   await ledger.stop(without);
 });
 
-describe('plait consistency', () => {
-  const consistency = async (name: string, ...args: readonly string[]): Promise<Ran> => await ledger.plait('consistency', file(name), file('1530'), ...args);
+const consistency = async (name: string, ...args: readonly string[]): Promise<Ran> => await ledger.plait('consistency', file(name), file('1530'), ...args);
 
+describe('plait consistency', () => {
   beforeAll(async () => {
     for (const size of [530n, 1_530n]) await writeFile(file(String(size)), log.checkpoints.get(size) ?? '');
     await writeFile(file('other'), await signed(530n, messageHash('another\n')));

@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exists } from '../../apps/plait/src/keys.ts';
 import { spawnRole, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { start, type Ran } from '../e2e/plait.ts';
 import { findJava } from '../launcher/machine.ts';
@@ -63,7 +64,7 @@ function namesOf(user: string): Readonly<Record<Where, string>> {
 
 it('the table in docs/OPERATING.md is read whole', () => {
   expect(rows.map(({ user }) => user)).toEqual([
-    'init', 'worker', 'coordinator', 'publisher', 'serve-leaves', 'read', 'locate', 'read-group', 'status', 'history', 'reconfigure-add-topic',
+    'init', 'worker', 'coordinator', 'publisher', 'serve', 'serve-leaves', 'read', 'locate', 'read-group', 'status', 'history', 'consistency', 'reconfigure-add-topic',
   ]);
   expect(cases.length).toBeGreaterThan(20);
 });
@@ -100,6 +101,10 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
         return ['init', '--topic', names.source, '--log', names.log, ...at(user === 'init' ? ledger() : join(folder, user))];
       case 'worker': case 'coordinator': case 'publisher':
         return [command, ...at(ledger()), ...own];
+      case 'serve':
+        return [command, '--listen', '127.0.0.1:0', '--dir', join(folder, user), ...at(ledger()), ...own];
+      case 'consistency':
+        return [command, join(folder, 'serve', 'checkpoint'), join(folder, 'serve', 'checkpoint'), ...at(ledger())];
       case 'serve --leaves':
         return ['serve', '--leaves', join(folder, `${user}.leaves`), '--listen', '127.0.0.1:0', ...at(ledger()), ...own];
       case 'locate':
@@ -153,14 +158,17 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
       await using publisher = await startRole('publisher');
       await using worker = await startRole('worker');
       await expect.poll(async () => (await mustDo('read', 'read')).split('\n').filter((line) => line !== '').length, { timeout: DEADLINE_MS }).toBe(RECORDS.length);
+      await using tiles = await startRole('serve');
       await using server = await startRole('serve', 'serve-leaves', 'serve --leaves');
       const leaves = (): Promise<number | null> => start(['locate', '--seq', String(RECORDS.length - 1), '--leaves', join(folder, 'serve-leaves.leaves'), ...at(ledger())]).ended.then(({ code }) => code);
       await expect.poll(leaves, { timeout: DEADLINE_MS, interval: 500 }).toBe(0);
-      for (const role of [worker, publisher, coordinator, server]) expect(await role.stop()).toEqual({ code: 0, signal: null });
+      await expect.poll(() => exists(join(folder, 'serve', 'checkpoint')), { timeout: DEADLINE_MS }).toBe(true);
+      for (const role of [worker, publisher, coordinator, tiles, server]) expect(await role.stop()).toEqual({ code: 0, signal: null });
     }
     expect((await mustDo('read --group', 'read-group')).trim().split('\n')).toHaveLength(RECORDS.length);
     expect((await mustDo('read --group', 'read-group')).trim()).toBe('');
     expect(await mustDo('locate', 'locate')).toContain(`${SOURCE}/`);
+    expect(await mustDo('consistency', 'consistency')).toContain('consistent');
     expect(await mustDo('status', 'status')).toContain(SOURCE);
     expect(await mustDo('history', 'history')).toContain('genesis');
   });

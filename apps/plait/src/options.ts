@@ -53,7 +53,7 @@ export const minConfigurationOption = (): Option =>
 
 /** `--copy`: where a role copies the log to. */
 export const copyOption = (): Option =>
-  new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: copy/<role> in the ledger\'s folder for coordinators and publishers, none for others)');
+  new Option('--copy <folder>', 'folder for a copy of the log, for "plait recover" (default: copy/<role> in the ledger\'s folder for coordinators, publishers and servers, none for others)');
 
 /**
  * How Kafka is reached, with what `--command-config` says. Throws `config` if no address was given or one is not

@@ -15,11 +15,12 @@ import {
 
 const EXAMPLES = `
 It is a publisher that also serves what it signs, as c2sp.org/tlog-tiles. Run as many as you like, with one checkpoint key:
-they serve the same bytes. The folder holds nothing that is not in the log: removed, it is written anew.
+they serve the same bytes. The folder holds nothing that is not in the log: removed, it is written anew. The log says where
+it serves; with port 0 that is any that is free.
 
 Examples:
-  plait serve
-  plait serve --listen 127.0.0.1:0 --dir ./plait/serve
+  plait serve --listen 127.0.0.1:0
+  plait serve --listen 127.0.0.1:0 --leaves plait/leaves
 `;
 
 const LISTEN_DEFAULT: ListenAddress = { host: '127.0.0.1', port: 8080 };
