@@ -30,7 +30,7 @@ const EXITS = {
 } as const satisfies Readonly<Record<VerifyReport['verdict'], number>>;
 
 /** The exit code of a report. */
-export function exitCodeOfReport({ verdict }: VerifyReport): number {
+export function exitCodeOfReport({ verdict }: Pick<VerifyReport, 'verdict'>): number {
   return EXITS[verdict];
 }
 
