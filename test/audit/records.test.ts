@@ -66,7 +66,7 @@ test.each(attacks)('$name', async ({ kinds, of }) => {
       const record = records[i] as SourceRecord;
       if (changed === undefined) continue;
       const mutated = withRecords(number, changed);
-      const { verdict, finding } = await verifyWorld(mutated, { leavesOf }, 2);
+      const { verdict, finding } = await verifyWorld(mutated, { leavesOf }, { checkers: 2 });
       expect({ verdict, ...finding }, `${topic}/${partition}@${record.offset}`).toMatchObject({
         verdict: 'tampered', kind: expect.toSatisfy((kind) => kinds.includes(kind)), topic, partition, offset: record.offset,
       });

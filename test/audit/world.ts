@@ -2,7 +2,7 @@
 import type { Aftermath, StillPartition } from '@plait/testkit';
 import { simulate, stillClock, stillLog, StillSource } from '@plait/testkit';
 import { verifyLedger, type VerifyOptions, type VerifyReport } from '@plait/ledger';
-import { RecordChecker, type LogMessage } from '@plait/roles';
+import { RecordChecker, type LineChecker, type LogMessage } from '@plait/roles';
 import { cachedVerify, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 
 /** Log and partitions: all that a verification reads. */
@@ -13,12 +13,17 @@ export interface World {
 
 const verify = cachedVerify();
 
-/** Verifies a world, with so many checkers. */
-export async function verifyWorld({ messages, partitions }: World, options: VerifyOptions = {}, checkers = 1): Promise<VerifyReport> {
+/** So many checkers of a world's records. */
+export function checkersOf({ partitions }: World, count: number, clock = stillClock()): readonly LineChecker[] {
+  return Array.from({ length: count }, () => new RecordChecker({ source: new StillSource(partitions, clock), clock }));
+}
+
+/** Verifies a world. */
+export async function verifyWorld(world: World, options: VerifyOptions = {}, { checkers = 1, logStart = 0n } = {}): Promise<VerifyReport> {
   const clock = stillClock();
   return await verifyLedger({
-    origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, openLog: stillLog(messages), openSource: async () => new StillSource(partitions, clock), clock, verify,
-  }, { checkers: Array.from({ length: checkers }, () => new RecordChecker({ source: new StillSource(partitions, clock), clock })), ...options });
+    origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, openLog: stillLog(world.messages, logStart), openSource: async () => new StillSource(world.partitions, clock), clock, verify,
+  }, { checkers: checkersOf(world, checkers, clock), ...options });
 }
 
 /** What a run left: as it is, and without the messages that no role wrote. */

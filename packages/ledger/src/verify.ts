@@ -5,7 +5,6 @@ import {
   type AuditorOptions, type AuditOutcome, type Clock, type LineChecker, type OpenLog, type RetentionOf, type SourceReader,
 } from '@plait/roles';
 import { systemClock } from './clock.ts';
-import { patient } from './patient.ts';
 import { reportOf } from './verify-report.ts';
 import type { VerifyOptions, VerifyProgress, VerifyReport } from './verify-types.ts';
 
@@ -46,8 +45,7 @@ export async function verifyLedger(ports: VerifyPorts, options: VerifyOptions = 
   const checkers = options.checkers ?? [open.adopt(await ownChecker(ports, clock), (port) => port.close())];
   const newest = ports.newest ?? open.use(new Newest(ports)).ask;
   const auditor = new Auditor({ ...auditOf(ports, options), log, openLog, clock, patienceMs, checkers, newest });
-  const step = patient(() => auditor.step(), { patienceMs, signal });
-  const outcome = await run(step, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
+  const outcome = await run(auditor, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
   tell(auditor, onProgress);
   return reportOf(outcome, ports, options);
 }
@@ -75,10 +73,10 @@ async function ownChecker({ openSource }: VerifyPorts, clock: Clock): Promise<Li
 }
 
 async function run(
-  step: () => Promise<AuditOutcome | undefined>, { signal, tell: tellNow }: { readonly signal: AbortSignal; readonly tell: () => void },
+  auditor: Auditor, { signal, tell: tellNow }: { readonly signal: AbortSignal; readonly tell: () => void },
 ): Promise<AuditOutcome> {
   for (;;) {
-    const outcome = await step();
+    const outcome = await auditor.step();
     signal.throwIfAborted();
     if (outcome !== undefined) return outcome;
     tellNow();

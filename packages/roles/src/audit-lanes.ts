@@ -3,7 +3,7 @@
  * to the checker that has read their partition last, since it reads on there. Results come in any order, and are handed out in
  * the order of the lines: so the first finding that comes out is the one with the least seq.
  */
-import { isTransient, partitionName, PlaitError, segmentCount, type Generation, type Line, type TopicPartition } from '@plait/core';
+import { isTransient, partitionName, segmentCount, type Generation, type Line, type TopicPartition } from '@plait/core';
 import type { LineChecker, LineResult, LineStretch } from './audit-types.ts';
 import { LINES_WAITING_MAX, STRETCH_LINES_MAX, STRETCH_RECORDS, STRETCH_RECORDS_MIN, STRETCHES_IN_HAND_MAX } from './limits.ts';
 import type { Clock } from './ports.ts';
@@ -67,6 +67,11 @@ export class Lanes {
   /** The first line that was not taken out, perhaps without its result; undefined if there is none. */
   get front(): Passed | undefined {
     return this.#lines[this.#start];
+  }
+
+  /** What a checker threw: nothing more comes back. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
   }
 
   /** Takes the front out. */
@@ -159,7 +164,7 @@ export class Lanes {
         return await checker.check(stretch);
       } catch (error) {
         if (!isTransient(error)) throw error;
-        if (clock.nowMs() - sinceMs >= patienceMs) throw new PlaitError('unavailable', error.message, { details: error.details, cause: error });
+        if (clock.nowMs() - sinceMs >= patienceMs) throw error;
         await clock.sleep(REST_MS);
       }
     }

@@ -8,7 +8,7 @@
  *     log finding      judged by the newest configuration: right, void, gone, or the first finding
  */
 import {
-  chainOf, isPlaitError, PlaitError, segmentCount, seq,
+  chainOf, isPlaitError, isTransient, PlaitError, segmentCount, seq,
   type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
 } from '@plait/core';
 import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
@@ -38,7 +38,7 @@ export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> 
   readonly trusted?: readonly SignedCheckpoint[];
   readonly leavesOf?: LeavesOf;
   readonly retentionOf?: RetentionOf;
-  /** How long it goes on trying while no broker gives records, ms. */
+  /** How long it goes on trying while no broker answers, ms. */
   readonly patienceMs: number;
   readonly recordsPerSecondMax?: number;
 }
@@ -76,6 +76,8 @@ export class Auditor {
   readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
   readonly #consistentWith: ConsistentWith[] = [];
   #end: LogPosition | undefined;
+  /** Since when the log did not answer. */
+  #failingSinceMs: number | undefined;
   #logFinding: Finding | undefined;
   /** The first range of records that are gone. */
   #goneFinding: Finding | undefined;
@@ -109,17 +111,31 @@ export class Auditor {
   /**
    * Goes on for a while. What it came to, once it is over: then it is not called again.
    *
-   * Throws `unavailable` while no broker answers (the next call goes on), `config` as the fold, and for a log without genesis or
-   * a trusted checkpoint of another ledger; what the checkers throw.
+   * Throws `unavailable` once no broker has answered for so long as its patience lasts, `config` as the fold, and for a log
+   * without genesis or a trusted checkpoint of another ledger; what the checkers throw.
    */
   async step(): Promise<AuditOutcome | undefined> {
     try {
-      return await this.#advance();
+      const outcome = await this.#advance();
+      this.#failingSinceMs = undefined;
+      return outcome;
     } catch (error) {
       const finding = isPlaitError(error) ? findingOf(error) : undefined;
-      if (finding === undefined) throw error;
-      return this.#outcome(finding);
+      if (finding !== undefined) return this.#outcome(finding);
+      await this.#endure(error);
+      return undefined;
     }
+  }
+
+  /** Rests after an error that may pass; throws any other, and one that has lasted too long. */
+  async #endure(error: unknown): Promise<void> {
+    const { clock, patienceMs } = this.#options;
+    const nowMs = clock.nowMs();
+    this.#failingSinceMs ??= nowMs;
+    // The lanes have been patient themselves.
+    const isOver = error === this.#lanes.failure?.error || nowMs - this.#failingSinceMs >= patienceMs;
+    if (isOver || !isTransient(error)) throw error;
+    await clock.sleep(IDLE_WAIT_MS);
   }
 
   async #advance(): Promise<AuditOutcome | undefined> {
