@@ -1,13 +1,13 @@
 /** The roles' {@link LogReader} over Kafka. */
 import { logPosition, offset as toOffset, PlaitError } from '@plait/core';
-import type { LogPosition, Offset } from '@plait/core';
+import type { LogPosition } from '@plait/core';
 import type { LogMessage, LogReader, OpenLog } from '@plait/roles';
 import type { KafkaOptions } from './client.ts';
 import { KAFKA, readError, reason } from './errors.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { undecodable } from './fetch-source.ts';
 import type { Arrival, FetchLimits } from './fetch-source.ts';
-import { decodeRecordSet } from './record-sets.ts';
+import { decodeMessages, outsideLog } from './log-messages.ts';
 import { connectWire, type Wire } from './wire.ts';
 
 /** Which log is read, and from where. */
@@ -25,34 +25,6 @@ const READ_UNCOMMITTED = 0;
 const LIMITS: FetchLimits = { bufferBytesMax: 8 << 20, responseBytesMax: 4 << 20, partitionBytesMax: 4 << 20, paceMs: 0 };
 /** One poll decodes about this much, so that its caller gets to its other duties. */
 const POLL_BYTES_MAX = 1 << 20;
-const NO_BYTES = new Uint8Array(0);
-
-/** The value of a record's payload: key length, key, value length, value. Throws an Error when a length leaves it. */
-function valueOf(payload: Buffer): Uint8Array {
-  let at = 0;
-  const varint = (): number => {
-    let result = 0;
-    for (let shift = 0; shift <= 28; shift += 7) {
-      const byte = payload.readUInt8(at++);
-      result |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return (result >>> 1) ^ -(result & 1);
-    }
-    throw new Error('malformed varint');
-  };
-  const keyLength = varint();
-  at += Math.max(0, keyLength);
-  const length = varint();
-  if (length > payload.length - at) throw new Error('a value leaves its record');
-  return length <= 0 ? NO_BYTES : payload.subarray(at, at + length);
-}
-
-interface RawMessage {
-  readonly offset: Offset;
-  readonly payload: Buffer;
-}
-
-const makeRaw = (offset: Offset, _: bigint, payload: Buffer): RawMessage => ({ offset, payload });
-
 class KafkaLogReader implements LogReader {
   readonly #wire: Wire;
   readonly #loop: FetchLoop;
@@ -154,22 +126,14 @@ class KafkaLogReader implements LogReader {
 
   async #messagesOf(arrival: Arrival): Promise<readonly LogMessage[]> {
     if (arrival.kind === 'failed') throw (this.#failure = arrival.error);
-    if (arrival.kind === 'out-of-range') throw (this.#failure = this.#lost(arrival));
+    if (arrival.kind === 'out-of-range') throw (this.#failure = outsideLog(this.#log.topic, arrival));
     if (arrival.kind !== 'chunk') return [];
     const { bytes, firstOffset } = arrival;
     try {
-      const raw = await decodeRecordSet({ bytes, from: firstOffset, aborted: [] }, makeRaw);
-      return raw.map(({ offset, payload }) => ({ position: logPosition(offset), value: valueOf(payload) }));
+      return await decodeMessages({ bytes, from: firstOffset });
     } catch (error) {
       throw (this.#failure = undecodable(this.#log, toOffset(firstOffset), reason(error)));
     }
-  }
-
-  #lost({ offset, logStart, end }: Extract<Arrival, { kind: 'out-of-range' }>): PlaitError {
-    const details = { topic: this.#log.topic, position: `${offset}`, logStart: `${logStart}`, end: `${end}` };
-    return offset < logStart
-      ? new PlaitError('missing', `position ${offset} of the log ${this.#log.topic} was deleted: it begins at ${logStart}`, { details })
-      : new PlaitError('rolled-back', `the log ${this.#log.topic} ends at ${end}, below position ${offset} that was to be read next`, { details });
   }
 }
 
