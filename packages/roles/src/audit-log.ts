@@ -148,8 +148,9 @@ export class LogAudit {
     };
   }
 
+  /** The nearest first. */
   #damage(): readonly string[] {
-    return this.#damaged.map(({ position, of, reason }) => `the message at position ${position} of the log (${of}) does not count (${reason}): an edited message leaves just this`);
+    return this.#damaged.toReversed().map(({ position, of, reason }) => `the message at position ${position} of the log (${of}) does not count (${reason}): an edited message leaves just this`);
   }
 
   #contradiction(seen: SeenCheckpoint): Finding {
