@@ -122,8 +122,11 @@ test('locate says the same with leaves and without Kafka as with Kafka and witho
 });
 
 test('what is not sequenced yet is said so, exit 14', async () => {
-  const beyond = [['--seq', String(all.length)], ['--at', `${ledger.topic}/0/1000000`], ['--time', '2999-01-01']];
-  const ran = await Promise.all(beyond.flatMap((args) => [locate(...args), locate(...args, '--leaves', folder)]));
+  using store = await leaves();
+  for (const wanted of [{ seq: BigInt(all.length) }, { topic: ledger.topic, partition: 0, offset: 1_000_000n }, { timeMs: BigInt(Date.parse('2999-01-01')) }]) {
+    expect(() => locateInLeaves(store, wanted)).toThrow(expect.objectContaining({ code: 'missing' }));
+  }
+  const ran = await Promise.all([locate('--seq', String(all.length)), locate('--at', `${ledger.topic}/0/1000000`), locate('--time', '2999-01-01', '--leaves', folder)]);
   for (const { code, stderr } of ran) {
     expect(code, stderr).toBe(14);
     expect(stderr).toMatch(/not sequenced yet|not in the leaves/);

@@ -95,10 +95,10 @@ function locatedIn({ line, block, kind }: Pick<KeptLine, 'line' | 'block' | 'kin
   return { kind: named, line, block, seq: seqAt(found), ...recordAt(known[found]) };
 }
 
-/** Where a segment has as many records as offsets, each has the next one. */
+/** Where a segment has as many records as offsets, each has the next one; one without records has none. */
 function denseRecords(segment: RecordSegment): Records | undefined {
   const count = segmentCount(segment);
-  if (segment.nextOffset - segment.firstOffset !== count) return undefined;
+  if (count > 0n && segment.nextOffset - segment.firstOffset !== count) return undefined;
   return Array.from({ length: Number(count) }, (_, i) => ({ offset: segment.firstOffset + BigInt(i) }));
 }
 
