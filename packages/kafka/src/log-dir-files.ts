@@ -24,7 +24,8 @@ export interface SegmentFile {
   readonly size: number;
 }
 
-const SEGMENT = /^(?:([0-9]{20}).*|([0-9]{1,19})-[a-zA-Z0-9_-]{22})\.log$/;
+const SEGMENT = /^([0-9]{20}).*\.log$/;
+const TIERED_SEGMENT = /^([0-9]{1,20})-[a-zA-Z0-9_-]{22}\.log$/;
 const TOPIC_ID = /^[a-zA-Z0-9_-]{22}$/;
 
 /**
@@ -35,19 +36,18 @@ export async function segmentFiles(folders: readonly string[], { topic, partitio
   const own = `${topic}-${partition}`;
   const files: SegmentFile[] = [];
   for (const folder of folders) {
-    const names = await readable(folder, readdir(folder));
-    for (const name of names.filter((each) => each === own || (each.startsWith(`${own}-`) && TOPIC_ID.test(each.slice(own.length + 1))))) {
-      files.push(...(await segmentsIn(join(folder, name))));
+    for (const name of await readable(folder, readdir(folder))) {
+      if (name === own) files.push(...(await segmentsIn(join(folder, name), SEGMENT)));
+      else if (name.startsWith(`${own}-`) && TOPIC_ID.test(name.slice(own.length + 1))) files.push(...(await segmentsIn(join(folder, name), TIERED_SEGMENT)));
     }
   }
   return files.toSorted((a, b) => (a.baseOffset < b.baseOffset ? -1 : Number(a.baseOffset > b.baseOffset)));
 }
 
-async function segmentsIn(folder: string): Promise<SegmentFile[]> {
+async function segmentsIn(folder: string, pattern: RegExp): Promise<SegmentFile[]> {
   const files: SegmentFile[] = [];
   for (const name of await readable(folder, unlessGone(readdir(folder), []))) {
-    const [, plain, tiered] = SEGMENT.exec(name) ?? [];
-    const digits = plain ?? tiered;
+    const [, digits] = pattern.exec(name) ?? [];
     if (digits === undefined) continue;
     const path = join(folder, name);
     const found = await readable(path, unlessGone(stat(path), undefined));
