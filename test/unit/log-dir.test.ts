@@ -1,11 +1,13 @@
 /** Segment files as no healthy broker leaves them: cut, damaged, missing, doubled, tiered, growing while they are read. */
 import { appendFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { logPosition, offset } from '@plait/core';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { encodePayload, logPosition, offset } from '@plait/core';
 import { openLogDirLog, openLogDirSource, sealBatch } from '@plait/kafka';
 import type { SourceReader } from '@plait/roles';
 import { Prng } from '@plait/testkit';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { recordBatch } from '../kafka/record-batch.ts';
 import { at, batch, drain, marker, newFolder, range, segmentName, writeSegment, type Given } from './log-dir-files.ts';
 
 const ID = 'oAtiIQ95REujbuzNd_lkLQ';
@@ -88,6 +90,15 @@ describe('folders', () => {
 });
 
 describe('files', () => {
+  // No client was made in this process: the codecs must be there all the same.
+  it.each([[1, gzipSync], [4, zstdCompressSync]] as const)('with batches compressed by codec %i are read', async (codec, compress) => {
+    const folder = await newFolder();
+    const records = range(0n, 50n).map((i) => ({ payload: encodePayload({ key: null, value: Buffer.from(`record ${i} `), headers: [] }) }));
+    const made = recordBatch(records, { codec, compress: (raw) => compress(raw) });
+    await writeSegment(folder, 0n, [made, batch(50n, 5)]);
+    expect(await readAll(await open(folder))).toEqual({ offsets: range(0n, 55n), nextOffset: 55n });
+  });
+
   it('that are missing show as a gap, and an empty one tells the end', async () => {
     const folder = await newFolder();
     await writeSegment(folder, 0n, [batch(0n, 5)]);

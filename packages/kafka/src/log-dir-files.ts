@@ -11,6 +11,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseCount, parseUint63, PlaitError, type TopicPartition } from '@plait/core';
+import { registerCodecs } from './codecs.ts';
 import { reason } from './errors.ts';
 
 /** One file of record batches. */
@@ -86,12 +87,16 @@ function startsIn(path: string, text: string): ReadonlyMap<string, bigint> {
   }
 }
 
-/** Throws `config` unless each of `folders` is a folder. */
-export async function checkFolders(folders: readonly string[]): Promise<void> {
+/** The folders to read, once it is sure that they are some, and that compressed batches can be read. Throws `config` for one that is none. */
+export async function openFolders(dir: string | readonly string[]): Promise<readonly string[]> {
+  const folders = typeof dir === 'string' ? [dir] : dir;
+  if (folders.length === 0) throw new PlaitError('config', 'no folder of log segment files was given');
   for (const folder of folders) {
     const found = await readable(folder, stat(folder));
     if (!found.isDirectory()) throw new PlaitError('config', `${folder} is no folder: wanted one that holds folders of partitions, as Kafka's log.dirs do`);
   }
+  registerCodecs();
+  return folders;
 }
 
 /** What is found, or `other` if it is not there (any more): a broker that runs deletes and renames files. */

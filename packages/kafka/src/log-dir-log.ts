@@ -4,7 +4,7 @@ import { logPosition, PlaitError, type LogPosition } from '@plait/core';
 import type { LogMessage, LogReader } from '@plait/roles';
 import { reason } from './errors.ts';
 import { undecodable, type Held } from './fetch-source.ts';
-import { checkFolders } from './log-dir-files.ts';
+import { openFolders } from './log-dir-files.ts';
 import { LogDirPartition } from './log-dir-partition.ts';
 import type { LogDirSourceOptions } from './log-dir-source.ts';
 import { decodeMessages, outsideLog } from './log-messages.ts';
@@ -97,9 +97,7 @@ function noLog(topic: string): PlaitError {
  * same.
  */
 export async function openLogDirLog({ dir, topic, from }: LogDirLogOptions): Promise<LogReader> {
-  const folders = typeof dir === 'string' ? [dir] : dir;
-  await checkFolders(folders);
-  const files = new LogDirPartition(folders, { topic, partition: 0 });
+  const files = new LogDirPartition(await openFolders(dir), { topic, partition: 0 });
   if ((await files.look()) === undefined) throw noLog(topic);
   return new LogDirLogReader(files, from);
 }

@@ -1,10 +1,10 @@
 /** The roles' {@link SourceReader} over Kafka's log segment files, without a broker. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { offset as toOffset, partitionName, PlaitError, type Offset, type TopicPartition } from '@plait/core';
+import { offset as toOffset, partitionName, type Offset, type TopicPartition } from '@plait/core';
 import type { SourceEvent, SourceReader, SourceRecord } from '@plait/roles';
 import { reason } from './errors.ts';
 import { undecodable, type Chunk } from './fetch-source.ts';
-import { checkFolders } from './log-dir-files.ts';
+import { openFolders } from './log-dir-files.ts';
 import { LogDirPartition } from './log-dir-partition.ts';
 import { decodeRecordSet, readableExtent } from './record-sets.ts';
 
@@ -160,8 +160,5 @@ async function recordsOf({ bytes, firstOffset, aborted }: Chunk): Promise<readon
  * until its next `seek`. A batch that is cut at the end of a file counts as not there.
  */
 export async function openLogDirSource({ dir }: LogDirSourceOptions): Promise<SourceReader> {
-  const folders = typeof dir === 'string' ? [dir] : dir;
-  if (folders.length === 0) throw new PlaitError('config', 'no folder of log segment files was given');
-  await checkFolders(folders);
-  return new LogDirSourceReader(folders);
+  return new LogDirSourceReader(await openFolders(dir));
 }

@@ -6,7 +6,7 @@
  *     | baseTimestamp int64 | maxTimestamp int64 | producerId int64 | epoch int16 | sequence int32 | count int32 | records
  *       27                    35                   43                 51            53               57            61
  *
- * The CRC is not checked (the brokers do, and payload digests are checked further up).
+ * The CRC is not checked (the brokers do, and payload digests are checked further up); who reads files does: log-dir-partition.ts.
  */
 import { offset as toOffset } from '@plait/core';
 import type { Offset } from '@plait/core';
