@@ -1,6 +1,6 @@
 /** What a verification remembers, is told, and is asked: rollbacks, split views, ranges, patience. */
 import {
-  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, PlaitError, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
+  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, PlaitError, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
 } from '@plait/core';
 import { readSignedCheckpoint, type LineChecker, type LogMessage, type Memory, type Remembered } from '@plait/roles';
 import type { SignedCheckpoint, VerifyProgress } from '@plait/ledger';
@@ -173,6 +173,11 @@ test('a signal ends it', async () => {
   const stop = new AbortController();
   const checking = verifyWorld(world, { signal: stop.signal, onProgress: () => stop.abort(new Error('enough')), recordsPerSecondMax: 1 });
   await expect(checking).rejects.toThrow('enough');
+});
+
+test('what is told of the log\'s end is derived, too: nobody talks a record that differs into one that is gone', async () => {
+  const { finding } = await verifyWorld(world, {}, { newest: async () => ({ ...stateOf(world), nextSeq: seq(7n) }) });
+  expect(finding).toMatchObject({ kind: 'block-differs', position: only(world.messages, -1).position });
 });
 
 test('a record that a configuration declares void is not read, also when that stands at the end of the log', async () => {

@@ -1,7 +1,7 @@
 /** A ledger as a simulated run left it, and a verification of it, or of what somebody made of it. */
 import type { Aftermath, StillPartition } from '@plait/testkit';
 import { simulate, stillClock, stillLog, StillSource } from '@plait/testkit';
-import { verifyLedger, type VerifyOptions, type VerifyReport } from '@plait/ledger';
+import { verifyLedger, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
 import { RecordChecker, type LineChecker, type LogMessage } from '@plait/roles';
 import { cachedVerify, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 
@@ -19,10 +19,13 @@ export function checkersOf({ partitions }: World, count: number, clock = stillCl
 }
 
 /** Verifies a world. */
-export async function verifyWorld(world: World, options: VerifyOptions = {}, { checkers = 1, logStart = 0n } = {}): Promise<VerifyReport> {
+export async function verifyWorld(
+  world: World, options: VerifyOptions = {}, { checkers = 1, logStart = 0n, ...ports }: Partial<VerifyPorts> & { readonly checkers?: number; readonly logStart?: bigint } = {},
+): Promise<VerifyReport> {
   const clock = stillClock();
   return await verifyLedger({
     origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, openLog: stillLog(world.messages, logStart), openSource: async () => new StillSource(world.partitions, clock), clock, verify,
+    ...ports,
   }, { checkers: checkersOf(world, checkers, clock), ...options });
 }
 

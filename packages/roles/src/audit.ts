@@ -8,7 +8,7 @@
  *     log finding      judged by the newest configuration: right, void, gone, or the first finding
  */
 import {
-  chainOf, isPlaitError, isTransient, PlaitError, segmentCount, seq,
+  chainOf, isPlaitError, isTransient, PlaitError, segmentCount, seq, stateHash,
   type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
 } from '@plait/core';
 import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
@@ -76,6 +76,8 @@ export class Auditor {
   readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
   readonly #consistentWith: ConsistentWith[] = [];
   #end: LogPosition | undefined;
+  /** The newest state as it was told at the beginning: the fold comes by it. */
+  #told: LedgerState | undefined;
   /** Since when the log did not answer. */
   #failingSinceMs: number | undefined;
   #logFinding: Finding | undefined;
@@ -152,7 +154,8 @@ export class Auditor {
   /** Voids and ends of generations are known before the first record is read. */
   async #begin(): Promise<boolean> {
     const end = await this.#options.log.end();
-    if ((await this.#judge.ask({ isFresh: true })) === undefined) return false;
+    this.#told = await this.#judge.ask({ isFresh: true });
+    if (this.#told === undefined) return false;
     this.#end = end;
     return true;
   }
@@ -182,7 +185,18 @@ export class Auditor {
         if (this.#wants(line.firstSeq, line.segment)) this.#lanes.add({ line, block: outcome.header, position }, isVoid(voids, line.segment));
       }
     }
-    this.#logFinding = this.#log.take(folded);
+    this.#logFinding = this.#log.take(folded) ?? this.#compareTold(folded);
+  }
+
+  /** What was told may have been folded on from a state that only a checkpoint vouches for: here it is derived. */
+  #compareTold({ position, state }: Folded): Finding | undefined {
+    if (state === undefined || position !== this.#told?.position) return undefined;
+    const [expected, found] = [stateHash(state), stateHash(this.#told)];
+    if (expected === found) return undefined;
+    return {
+      kind: 'block-differs', position, expected, found, message: `the state at position ${position}, told from a state in the log and a checkpoint over it, is not what the log comes to`,
+      causes: ['a coordinator and a checkpoint key, perhaps revoked ones, signed a state that never was'],
+    };
   }
 
   #wants(firstSeq: Seq, segment: Segment): boolean {
