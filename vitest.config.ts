@@ -6,7 +6,7 @@ import { defineConfig, type Plugin } from 'vitest/config';
  * first ones measure time-outs, so they run alone on a machine of two cores; the others wait for most of their time.
  */
 const alone = ['test/contract/**/*.test.ts', 'test/kafka/membership.test.ts', 'test/e2e/{failures,outages,rolling}.test.ts'];
-const together = ['test/{e2e,kafka,launcher,package,security}/**/*.test.ts'];
+const together = ['test/{attacks,e2e,kafka,launcher,package,security}/**/*.test.ts'];
 /** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
 const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
 

@@ -6,6 +6,8 @@ import { batchAt, blankBatch, changeRecord, editPartition, insertBatch, readPart
 import { PARTITIONS, WAVE } from './small-ledger.ts';
 
 const HOUR_MS = 3_600_000;
+/** Less than it takes from here to the audit. The broker would look for what has expired in an hour. */
+const SHORT_MS = 1_000;
 /** In the middle wave: offsets 4 … 8 of partition 0, seqs 8 … 12. */
 const TARGET = 5n;
 
@@ -20,8 +22,8 @@ function flipped(bytes: Uint8Array | null): Uint8Array {
 }
 
 /** DeleteRecords, below an offset in the middle of a segment. */
-const deleteHead = (name: string, ledger: NonNullable<Attack['ledger']>): Attack => ({
-  name, ledger, online: ({ ground, topic }) => ground.harness.deleteBefore({ topic, partition: 0 }, TARGET),
+const deleteHead = (name: string, retentionMs: number): Attack => ({
+  name, ledger: { settings: { 'retention.ms': String(retentionMs) } }, online: ({ ground, topic }) => ground.harness.deleteBefore({ topic, partition: 0 }, TARGET),
 });
 
 export const ON_RECORDS: readonly Attack[] = [
@@ -41,9 +43,9 @@ export const ON_RECORDS: readonly Attack[] = [
   inFile('a record removed and the rest renumbered', removeRecord(TARGET)),
   inFile('a middle batch blanked', blankBatch(TARGET)),
   inFile('the sequenced tail truncated', truncateAt(BigInt(2 * WAVE))),
-  deleteHead('the head deleted with DeleteRecords, `retention.ms` −1', {}),
-  deleteHead('the head deleted with DeleteRecords, younger than `retention.ms`', { settings: { 'retention.ms': String(HOUR_MS) } }),
-  deleteHead('the head deleted with DeleteRecords, older than `retention.ms`', { settings: { 'retention.ms': String(HOUR_MS) }, ageMs: 2 * HOUR_MS }),
+  deleteHead('the head deleted with DeleteRecords, `retention.ms` −1', -1),
+  deleteHead('the head deleted with DeleteRecords, younger than `retention.ms`', HOUR_MS),
+  deleteHead('the head deleted with DeleteRecords, older than `retention.ms`', SHORT_MS),
   {
     name: 'the topic re-created with as many other records',
     online: async ({ ground: { harness, producer }, topic }) => {

@@ -112,8 +112,11 @@ export const ON_THE_LOG: readonly Attack[] = [
     name: 'the log truncated and regrown',
     onDisk: (ledger) => editLog(ledger, (messages) => truncateAt(reportOf(messages, 1))),
     afterwards: async (ledger) => {
-      await ledger.write();
       await using team = await ledger.team('regrown');
+      for (let wave = 0; wave < 2; wave++) {
+        await team.sequence();
+        await ledger.write();
+      }
       await team.sequence();
     },
   },

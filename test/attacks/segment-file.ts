@@ -133,8 +133,8 @@ function encodeRecord({ offset, timestamp, attributes, payload }: StoredRecord, 
 /** What an attacker makes of the batches of a partition. Pure. */
 export type Edit = (batches: readonly StoredBatch[]) => readonly StoredBatch[];
 
-/** Changes what a record holds, and nothing of where it is. Throws an Error if there is no record at `offset`. */
-export function changeRecord(offset: bigint, change: (record: StoredRecord) => Partial<Omit<StoredRecord, 'offset'>>): Edit {
+/** Changes what is stored of a record. Throws an Error if there is none at `offset`. */
+export function changeRecord(offset: bigint, change: (record: StoredRecord) => Partial<StoredRecord>): Edit {
   return (batches) => {
     recordAt(batches, offset);
     return batches.map((batch) => withRecords(batch, batch.records.map((record) => (record.offset === offset ? { ...record, ...change(record) } : record))));
@@ -145,7 +145,7 @@ export function changeRecord(offset: bigint, change: (record: StoredRecord) => P
 export function swapRecords(one: bigint, other: bigint): Edit {
   return (batches) => {
     const [first, second] = [recordAt(batches, one), recordAt(batches, other)];
-    return changeRecord(one, () => withoutOffset(second))(changeRecord(other, () => withoutOffset(first))(batches));
+    return changeRecord(one, () => ({ ...second, offset: one }))(changeRecord(other, () => ({ ...first, offset: other }))(batches));
   };
 }
 
@@ -208,10 +208,6 @@ function recordAt(batches: readonly StoredBatch[], offset: bigint): StoredRecord
 }
 
 const holds = ({ baseOffset, nextOffset }: StoredBatch, offset: bigint): boolean => baseOffset <= offset && offset < nextOffset;
-
-function withoutOffset({ offset: _, ...rest }: StoredRecord): Omit<StoredRecord, 'offset'> {
-  return rest;
-}
 
 /** The batch with other records; its greatest timestamp is theirs, which Kafka's index of times rests on. */
 function withRecords(batch: StoredBatch, records: readonly StoredRecord[]): StoredBatch {

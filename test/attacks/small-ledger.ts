@@ -8,12 +8,15 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  formatGenesis, logPosition, makeSignerKey, MESSAGE_BYTES_MAX, RULES_VERSION, signNote, type Genesis, type SignerKey, type TopicPartition,
+  compareText, formatGenesis, logPosition, makeSignerKey, MESSAGE_BYTES_MAX, RULES_VERSION, signNote, type Genesis, type SignerKey, type TopicPartition, type VerifierKey,
 } from '@plait/core';
-import { createLogTopic, openLogAppender, openLogReader, type KafkaOptions } from '@plait/kafka';
-import { formatLedgerFile, type LedgerFile } from '@plait/ledger';
+import { openLeaves } from '@plait/disk';
+import { createLogTopic, openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { formatLedgerFile, systemClock, type LedgerFile } from '@plait/ledger';
+import { LeafKeeper } from '@plait/roles';
 import type { Producer } from 'kafkajs';
 import { ensureKeys, ledgerFilePath } from '../../apps/plait/src/keys.ts';
+import { pinnedOf } from '../../apps/plait/src/running/wiring.ts';
 import { uniqueName } from '../global/services.ts';
 import { createTopic, patiently } from '../kafka/client.ts';
 import type { Harness } from '../kafka/harness.ts';
@@ -36,8 +39,6 @@ export const WAVE = 4;
 export interface SmallLedgerOptions {
   /** Of the source topic. Default: nothing expires. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** How old its records say they are, in ms. Default 0. */
-  readonly ageMs?: number;
   /** Its coordinator writes a state after so many messages. Default: it writes none. */
   readonly snapshotMessages?: number;
 }
@@ -54,7 +55,8 @@ export class SmallLedger {
   readonly keys: Keys;
   readonly genesis: Genesis;
   readonly #options: SmallLedgerOptions;
-  readonly #written = PARTITIONS.map(() => 0);
+  /** Records of each partition. */
+  #written = 0;
 
   private constructor(made: { ground: Ground; topic: string; folder: string; file: LedgerFile; keys: Keys; genesis: Genesis; options: SmallLedgerOptions }) {
     this.ground = made.ground;
@@ -87,15 +89,17 @@ export class SmallLedger {
   }
 
   /** Writes the next wave: one batch to each partition. */
-  async write(partitions: readonly number[] = PARTITIONS): Promise<void> {
-    const { ageMs = 0 } = this.#options;
-    const timestamp = String(Date.now() - ageMs);
-    const messages = partitions.flatMap((partition) => Array.from({ length: WAVE }, () => {
-      const offset = (this.#written[partition] ?? 0);
-      this.#written[partition] = offset + 1;
-      return { partition, key: `key ${offset % 3}`, value: `record ${offset} of ${partition}`, headers: { of: `order ${offset}` }, timestamp };
+  async write(): Promise<void> {
+    const timestamp = String(Date.now());
+    // Each by itself: of a request for several partitions of which one is refused for now, all would be sent again.
+    await Promise.all(PARTITIONS.map(async (partition) => {
+      const messages = Array.from({ length: WAVE }, (_, i) => {
+        const offset = this.#written + i;
+        return { partition, key: `key ${offset % 3}`, value: `record ${offset} of ${partition}`, headers: { of: `order ${offset}` }, timestamp };
+      });
+      await this.ground.producer.send({ topic: this.topic, acks: -1, messages });
     }));
-    await this.ground.producer.send({ topic: this.topic, acks: -1, messages });
+    this.#written += WAVE;
   }
 
   /** Roles at work; what they remember is under that name. */
@@ -105,6 +109,21 @@ export class SmallLedger {
     return await Team.start({
       kafka, file, keys, partitions, memory: join(folder, memory), ...(snapshotMessages === undefined ? {} : { snapshotMessages }), ...more,
     });
+  }
+
+  /** Keeps the leaves of all below that seq, in {@link leavesFolder}. */
+  async keepLeaves(seqs: bigint): Promise<void> {
+    const { ground: { kafka }, file } = this;
+    using store = await openLeaves(leavesFolder(this), pinnedOf(file));
+    await using ports = new AsyncDisposableStack();
+    const log = ports.adopt(await openLogReader({ kafka, topic: file.log, from: logPosition(0n) }), (port) => port.close());
+    const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
+    // Nobody asks for the newest configuration where nothing differs.
+    const keeper = new LeafKeeper({ ...pinnedOf(file), log, source, store, clock: systemClock, newest: () => Promise.resolve(undefined) });
+    while (store.nextSeq < seqs) {
+      await keeper.step();
+      await keeper.drain();
+    }
   }
 
   /** Appends to the log. */
@@ -141,6 +160,11 @@ export class SmallLedger {
   }
 }
 
+/** Where leaves of a ledger are kept. */
+export function leavesFolder({ folder }: SmallLedger): string {
+  return join(folder, 'leaves');
+}
+
 async function makeKeys(folder: string, origin: string): Promise<Keys> {
   await mkdir(folder, { recursive: true });
   const online = await ensureKeys(folder, origin, ['ledger', 'checkpoint', 'coordinator', 'worker']);
@@ -148,11 +172,15 @@ async function makeKeys(folder: string, origin: string): Promise<Keys> {
   return { ...online, liar: other('liar'), rival: other('rival') };
 }
 
+/** In the order a configuration lists them. */
+function verifiers(keys: readonly SignerKey[]): readonly VerifierKey[] {
+  return keys.map(({ verifier }) => verifier).toSorted((a, b) => compareText(a.vkey, b.vkey));
+}
+
 function genesisOf(origin: string, topic: string, { checkpoint, coordinator, worker, liar, rival }: Keys): Genesis {
-  const sorted = (...keys: readonly SignerKey[]) => keys.map(({ verifier }) => verifier).toSorted((a, b) => (a.vkey < b.vkey ? -1 : 1));
   return {
     kind: 'genesis', origin, rules: RULES_VERSION, onLoss: 'record', partitionsMax: 8, pendingMax: 16,
-    checkpointKeys: sorted(checkpoint), coordinatorKeys: sorted(coordinator, rival), workerKeys: sorted(worker, liar),
+    checkpointKeys: verifiers([checkpoint]), coordinatorKeys: verifiers([coordinator, rival]), workerKeys: verifiers([worker, liar]),
     sources: [topic], starts: [], voids: [],
   };
 }

@@ -10,6 +10,7 @@ import { logOpener, openLogAppender, openLogReader, openSourceReader, topicOffse
 import { systemClock, type LedgerFile } from '@plait/ledger';
 import { Coordinator, LeaseKeeper, Publisher, Worker, type Clock, type Lease, type LogAppender, type Membership, type Observe, type Random } from '@plait/roles';
 import { pinnedOf } from '../../apps/plait/src/running/wiring.ts';
+import { patiently } from '../kafka/client.ts';
 
 /** Which ledger they work for, and with what. */
 export interface TeamOptions {
@@ -107,22 +108,26 @@ export class Team implements AsyncDisposable {
   async seal(): Promise<void> {
     const { coordinator, publisher, read } = this.#members;
     const { kafka, file } = this.#options;
-    const end = (await topicOffsets({ kafka, topic: file.log }))[0]?.end ?? 0n;
+    const end = (await patiently(() => topicOffsets({ kafka, topic: file.log })))[0]?.end ?? 0n;
     await this.#drive('a claim', coordinator, () => coordinator.leading);
     await this.#drive('a block', coordinator, () => coordinator.state?.pending === 0 && coordinator.state.position + 1n >= end);
     await this.#drive('a checkpoint', publisher, () => read.checkpoint >= (coordinator.state?.height ?? 0n));
   }
 
-  /** One step of each, as a loop would: `unavailable` and `unknown` pass, everything else is thrown. */
-  async step(): Promise<void> {
-    const { worker, coordinator, publisher } = this.#members;
-    for (const role of [worker, coordinator, publisher]) await stepOf(role);
+  /** What is new is numbered, as far as the roles take it, until one more checkpoint is in the log or it is no more time. Throws what ends a role. */
+  async goOn(isTime: () => boolean): Promise<void> {
+    const { worker, coordinator, publisher, read } = this.#members;
+    let before: bigint | undefined;
+    while (isTime() && (before === undefined || read.checkpoint <= before)) {
+      for (const role of [publisher, worker, coordinator]) await stepOf(role);
+      if (publisher.caughtUp) before ??= publisher.state?.height;
+    }
   }
 
   async #ends(): Promise<readonly bigint[]> {
     const { kafka, partitions } = this.#options;
     const topics = [...new Set(partitions.map(({ topic }) => topic))];
-    const found = new Map(await Promise.all(topics.map(async (topic) => [topic, await topicOffsets({ kafka, topic })] as const)));
+    const found = new Map(await Promise.all(topics.map(async (topic) => [topic, await patiently(() => topicOffsets({ kafka, topic }))] as const)));
     return partitions.map(({ topic, partition }) => found.get(topic)?.find((each) => each.partition === partition)?.end ?? -1n);
   }
 

@@ -3,13 +3,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodePayload, utf8Encode, type Payload } from '@plait/core';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   batchAt, blankBatch, changeRecord, decodeSegmentFile, editPartition, encodeSegmentFile, insertBatch, readPartition, removeBatch, removeRecord, swapRecords,
   truncateAt, type Edit, type StoredBatch,
 } from '../attacks/segment-file.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
+import { fc } from '../properties/fast-check.ts';
 
 const payload = (value: string): Payload => ({ key: null, value: utf8Encode(value), headers: [{ key: utf8Encode('h'), value: null }] });
 
@@ -27,14 +27,14 @@ const shown = (batches: readonly StoredBatch[]): string[] => batches.map(({ base
 
 test('what is decoded and encoded is the same bytes', () => {
   const bytes = fc.option(fc.uint8Array({ maxLength: 200 }), { nil: null });
-  const header = fc.record({ key: fc.uint8Array({ maxLength: 5 }), value: bytes });
-  const record = fc.record({ key: bytes, value: bytes, headers: fc.array(header, { maxLength: 3 }), delta: fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }) });
-  fc.assert(fc.property(fc.array(fc.array(record, { minLength: 1, maxLength: 5 }), { maxLength: 4 }), (batches) => {
+  const headers = fc.array(fc.record({ key: fc.uint8Array({ maxLength: 5 }), value: bytes }), { maxLength: 3 });
+  const records = fc.array(fc.record({ key: bytes, value: bytes, headers, delta: fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }) }), { minLength: 1, maxLength: 5 });
+  fc.assert(fc.property(fc.array(records, { maxLength: 4 }), (batches) => {
     let offset = 0n;
-    const whole = Buffer.concat(batches.map((records) => {
-      const batch = recordBatch(records.map(({ delta, ...rest }) => ({ payload: encodePayload(rest), timestampDelta: delta })));
+    const whole = Buffer.concat(batches.map((each) => {
+      const batch = recordBatch(each.map(({ delta, ...rest }) => ({ payload: encodePayload(rest), timestampDelta: delta })));
       batch.writeBigInt64BE(offset, 0);
-      offset += BigInt(records.length);
+      offset += BigInt(each.length);
       return batch;
     }));
     expect(encodeSegmentFile(decodeSegmentFile(whole)).equals(whole)).toBe(true);
