@@ -1,6 +1,6 @@
 /** The keeper of leaves that `plait serve --leaves` runs beside the publisher. */
 import { Option, type Command } from 'commander';
-import type { LedgerState } from '@plait/core';
+import { PlaitError, type LedgerState } from '@plait/core';
 import { openLeaves } from '@plait/disk';
 import { openLogReader, openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
@@ -47,11 +47,19 @@ export function openLeafKeeper(folder: string, { leavesMaxBytes: bytesMax, leave
   };
 }
 
-/** Behind the newest state below what is kept. Where nothing is, at the log's beginning, or as far before as it still tells. */
+/**
+ * Behind the newest state below what is kept. Where nothing is, at the log's beginning, or as far back as it still tells.
+ * Throws `missing` if it does not reach back to what is kept.
+ */
 async function beginKeeping(
   options: ColdStartOptions, { heightMax, logStart }: { readonly heightMax: bigint | undefined; readonly logStart: bigint },
 ): Promise<{ readonly start: LedgerState | undefined }> {
-  if (heightMax !== undefined) return await coldStart({ ...options, mayPassMemory: true, heightMax });
+  if (heightMax !== undefined) {
+    const begun = await coldStart({ ...options, mayPassMemory: true, heightMax });
+    if (begun.start !== undefined || logStart === 0n) return begun;
+    throw new PlaitError('missing', `the leaves that are kept end with block ${heightMax}, and of the log, which begins at position ${logStart}, ` +
+      'nothing that is confirmed goes back so far: delete the leaves, and they are kept from there on');
+  }
   return logStart === 0n ? { start: undefined } : await coldStart({ ...options, mayPassMemory: true });
 }
 
