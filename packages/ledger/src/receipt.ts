@@ -65,8 +65,8 @@ export class Receipts {
   readonly #context: ProvingContext;
   /** Those that work now, and their ends. */
   readonly #provings = new Map<Proving, Promise<void>>();
-  /** Partitions that are there. */
-  readonly #partitions = new Set<string>();
+  /** Partitions that are there, or are being looked for. */
+  readonly #partitions = new Map<string, Promise<void>>();
   #following: Promise<Proving> | undefined;
   #older: Asked[] | undefined;
 
@@ -167,20 +167,30 @@ export class Receipts {
     return undefined;
   }
 
-  /** Throws `config` unless the topic is a source, as of the log's end, and has that partition. `known` is what was read so far. */
-  async #requirePartition({ topic, partition }: TopicPartition, known: LedgerState): Promise<void> {
-    const name = partitionName({ topic, partition });
-    if (this.#partitions.has(name) && known.configuration.body.sources.includes(topic)) return;
+  /** Throws `config` unless the topic is a source and has that partition. `known` is what was read so far; each is asked for once. */
+  async #requirePartition(place: TopicPartition, known: LedgerState): Promise<void> {
+    const name = partitionName(place);
+    const found = known.configuration.body.sources.includes(place.topic) ? this.#partitions.get(name) : undefined;
+    const asked = found ?? this.#findPartition(place);
+    this.#partitions.set(name, asked);
+    try {
+      await asked;
+    } catch (error) {
+      this.#partitions.delete(name);
+      throw error;
+    }
+  }
+
+  /** As of the log's end and what Kafka says now. */
+  async #findPartition({ topic, partition }: TopicPartition): Promise<void> {
     const { access: { kafka, origin }, newest, signal } = this.#context;
     let state: LedgerState | undefined;
     while (state === undefined && !signal.aborted) state = await newest();
     const { sources = [], partitionsMax = 0 } = state?.configuration.body ?? {};
     if (!sources.includes(topic)) throw new PlaitError('config', `${topic} is no source of ${origin}, which orders ${sources.join(', ')}`);
     const found = await topicOffsets({ kafka, topic });
-    if (partition >= partitionsMax || found.every((each) => each.partition !== partition)) {
-      throw new PlaitError('config', `${topic} has no partition ${partition} that is ordered: it has ${found.length}, and the ledger orders those below ${partitionsMax}`);
-    }
-    this.#partitions.add(name);
+    if (partition < partitionsMax && found.some((each) => each.partition === partition)) return;
+    throw new PlaitError('config', `${topic} has no partition ${partition} that is ordered: it has ${found.length}, and the ledger orders those below ${partitionsMax}`);
   }
 }
 
