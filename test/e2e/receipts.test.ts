@@ -3,14 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { encodePayload, formatReceipt, hashToText, parseReceipt, parseVerifierKey, payloadDigest, utf8Encode, verifyReceipt, type Payload } from '@plait/core';
 import type { Ledger, LedgerReceipt, ReceiptPlace } from '@plait/ledger';
-import kafkajs, { type Message } from 'kafkajs';
+import kafkajs, { type CompressionTypes, type Message } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Harness } from '../kafka/harness.ts';
 import { open } from './ledger-checks.ts';
 import { makeLedger, type LedgerHarness, type Role } from './ledger-harness.ts';
 import { start, type Ran } from './plait.ts';
 
-const { CompressionTypes } = kafkajs;
+const { CompressionTypes: { GZIP, None } } = kafkajs;
 const PARTITIONS = 3;
 const BATCHES = 40;
 const EACH = 50;
@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 /** Produces with kafkajs; where each record stands. */
-async function send(partition: number, messages: readonly Message[], options: { readonly compression?: number; readonly transactional?: boolean } = {}): Promise<readonly bigint[]> {
+async function send(partition: number, messages: readonly Message[], options: { readonly compression?: CompressionTypes; readonly transactional?: boolean } = {}): Promise<readonly bigint[]> {
   const producer = await raw.producer(options.transactional === true);
   const record = { topic: harness.topic, acks: -1, messages: messages.map((message) => ({ ...message, partition })), ...(options.compression === undefined ? {} : { compression: options.compression }) };
   let base: string | undefined;
@@ -65,6 +65,10 @@ function check(receipt: LedgerReceipt, place: { partition: number; offset: bigin
   expect(receipt).toMatchObject({ partition: place.partition, offset: place.offset, key });
 }
 
+const path = (name: string): string => join(dirname(harness.folder), name);
+const verify = async (...args: readonly string[]): Promise<Ran> => await start(['verify-receipt', ...args]).ended;
+const json = ({ stdout }: Ran): Record<string, unknown> => JSON.parse(stdout) as Record<string, unknown>;
+const flip = (of: Uint8Array): Uint8Array => of.map((byte, i) => (i === 0 ? byte ^ 1 : byte));
 const refusal = async (place: ReceiptPlace, signal?: AbortSignal): Promise<unknown> =>
   await ledger.receipt(place, signal === undefined ? {} : { signal }).then(() => undefined, (error: unknown) => error);
 
@@ -72,14 +76,14 @@ test(`${BATCHES * EACH} receipts that are awaited while records are produced`, a
   const producer = await raw.producer();
   const times: number[] = [];
   const waits: Promise<LedgerReceipt>[] = [];
-  const signal = new AbortController().signal;
+  const { signal } = new AbortController();
   const startMs = performance.now();
   for (let batch = 0; batch < BATCHES; batch += 1) {
     const partition = batch % PARTITIONS;
     const payloads = Array.from({ length: EACH }, (_, i): Payload => ({ key: bytes(`customer-${i}`), value: bytes(`order ${batch}/${i}`), headers: [] }));
     const sentMs = performance.now();
     const [metadata] = await producer.send({
-      topic: harness.topic, acks: -1, compression: batch % 4 === 3 ? CompressionTypes.GZIP : CompressionTypes.None,
+      topic: harness.topic, acks: -1, compression: batch % 4 === 3 ? GZIP : None,
       messages: payloads.map(({ key, value }) => ({ partition, key: key as Buffer, value: value as Buffer })),
     });
     for (const [i, payload] of payloads.entries()) {
@@ -125,7 +129,7 @@ test('any payload, compressed batches and transactions', async () => {
   const messages = payloads.map(({ key, value, headers }) => ({
     key: key as Buffer | null, value: value as Buffer | null, headers: Object.fromEntries(headers.map((header) => [Buffer.from(header.key).toString(), header.value as Buffer])),
   }));
-  for (const options of [{}, { compression: CompressionTypes.GZIP }, { transactional: true }]) {
+  for (const options of [{}, { compression: GZIP }, { transactional: true }]) {
     const offsets = await send(0, messages, options);
     const receipts = await Promise.all(offsets.map((offset) => ledger.receipt(at(0, offset))));
     for (const [i, receipt] of receipts.entries()) check(receipt, at(0, offsets[i] ?? -1n), payloads[i] as Payload);
@@ -172,10 +176,6 @@ describe('no receipt', () => {
 });
 
 describe('from the command line', () => {
-  const path = (name: string): string => join(dirname(harness.folder), name);
-  const verify = async (...args: readonly string[]): Promise<Ran> => await start(['verify-receipt', ...args]).ended;
-  const json = ({ stdout }: Ran): Record<string, unknown> => JSON.parse(stdout) as Record<string, unknown>;
-
   test('a receipt is written once, and verifies', async () => {
     const file = path('a.tlog-proof');
     const written = await harness.plait('receipt', '--seq', '7', '--out', file, '-o', 'json');
@@ -207,7 +207,7 @@ describe('from the command line', () => {
     const [without, given, wrong, none] = await Promise.all([
       verify(file, '--key', vkey, '-o', 'json'), verify(file, '--key', vkey, '--payload', path('b.payload'), '-o', 'json'),
       verify(file, '--key', vkey, '--payload', path('c.payload'), '-o', 'json'), verify(path('b.payload'), '--key', vkey, '-o', 'json'),
-    ]) as [Ran, Ran, Ran, Ran];
+    ]);
     expect([without, given, wrong, none].map(({ code }) => code)).toEqual([0, 0, 10, 10]);
     expect(json(without)['notChecked']).toHaveLength(3);
     expect(json(given)['notChecked']).toHaveLength(2);
@@ -218,7 +218,6 @@ describe('from the command line', () => {
   test('a file that was changed is refused by the step that it breaks', async () => {
     const text = (await ledger.receipt({ seq: 9n })).text;
     const receipt = parseReceipt(utf8Encode(text));
-    const flip = (of: Uint8Array): Uint8Array => of.map((byte, i) => (i === 0 ? byte ^ 1 : byte));
     const { line } = receipt;
     const changed = {
       'header-proof': { ...receipt, header: receipt.header.replace(/\ntime (\d+)/, '\ntime 1$1') },
@@ -236,7 +235,7 @@ describe('from the command line', () => {
   });
 
   test('what is waited for in vain is said', async () => {
-    const [none, far] = await Promise.all([harness.plait('receipt', '--at', `${harness.topic}/0/1000000`, '--wait', '1'), harness.plait('receipt', '--seq', '1000000', '--wait', '1')]) as [Ran, Ran];
+    const [none, far] = await Promise.all([harness.plait('receipt', '--at', `${harness.topic}/0/1000000`, '--wait', '1'), harness.plait('receipt', '--seq', '1000000', '--wait', '1')]);
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('there is no record')]);
     expect([far.code, far.stderr]).toEqual([2, expect.stringContaining('not given out yet')]);
   });
@@ -271,7 +270,5 @@ test('after another key took over, and a partition began anew', async () => {
   expect([offset, receipt.generation, receipt.index]).toEqual([end, 1n, 0n]);
   // What lies before it is of the former generation: its seq still finds it.
   expect(await refusal(at(2, 0n))).toMatchObject({ code: 'missing' });
-  const former = produced.find(({ place }) => place.partition === 2) as typeof produced[number];
-  const old = await ledger.receipt({ seq: receipt.seq - 1n });
-  expect([old.key, former.place.topic]).toEqual([fresh, harness.topic]);
+  expect(await ledger.receipt({ seq: receipt.seq - 1n })).toMatchObject({ key: fresh, seq: receipt.seq - 1n });
 });
