@@ -20,8 +20,6 @@ export const TILE_WIDTH = 256;
 const TILE_LEVELS = 8;
 const LEVEL_MAX = 63;
 const ENTRY_BYTES_MAX = 65_535;
-/** A number of up to 19 digits in groups, level and width. */
-const PATH_CHARS_MAX = 64;
 const PATH = /^tile\/(entries|[0-9]{1,2})\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
 
 /** One file of a tree. */
@@ -47,7 +45,7 @@ export function tilePath({ level, index, width }: Tile): string {
  * is not checked.
  */
 export function parseTilePath(path: string): Tile {
-  const [, level, number, width] = (path.length <= PATH_CHARS_MAX ? PATH.exec(path) : null) ?? [];
+  const [, level, number, width] = PATH.exec(path) ?? [];
   if (level === undefined || number === undefined) throw invalid(`not the path of a tile: ${quote(path)}`);
   const digits = number.replaceAll(/[x/]/g, '').replace(/^0+(?=[0-9])/, '');
   const tile: Tile = {
