@@ -1,6 +1,6 @@
 /** What a verification remembers, is told, and is asked: rollbacks, split views, ranges, patience. */
 import {
-  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, PlaitError, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
+  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, logPosition, makeSignerKey, PlaitError, rangeRoot, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
 } from '@plait/core';
 import { readSignedCheckpoint, type LineChecker, type LogMessage, type Memory, type Remembered } from '@plait/roles';
 import type { SignedCheckpoint, VerifyProgress } from '@plait/ledger';
@@ -38,6 +38,12 @@ const signed = (size: bigint, root: Hash, key = CHECKPOINT_KEY, origin = ORIGIN)
 const behind = ({ messages, ...rest }: World, ...values: readonly Uint8Array[]): World => ({
   ...rest, messages: [...messages, ...values.map((value, i) => ({ position: (only(messages, -1).position + BigInt(i) + 1n) as LogMessage['position'], value }))],
 });
+
+/** With one more message about in the middle, at a position that no message had. */
+function inGap({ messages, ...rest }: World, value: Uint8Array): World {
+  const at = messages.findIndex(({ position }, i) => i > messages.length / 2 && position > (messages[i - 1]?.position ?? position) + 1n);
+  return { ...rest, messages: messages.toSpliced(at, 0, { position: logPosition(only(messages, at).position - 1n), value }) };
+}
 
 const someRoot = hashToText(sha256(Uint8Array.of(7)));
 
@@ -118,6 +124,24 @@ test('a checkpoint in the log that is of another tree is found, whatever its siz
     verdict: 'tampered', finding: { kind: 'block-missing', found: `${height} blocks`, lastGoodCheckpoint: { checkpoint: { size: height } } },
   });
   expect(await verifyWorld(behind(world, signed(1n, someRoot, WORKER_KEYS[0])))).toMatchObject({ verdict: 'verified', ignored: { 'checkpoint/unknown-key': 1 } });
+});
+
+test('what a replaced key contradicted is settled by a checkpoint of its successor over the blocks behind, and not before', async () => {
+  const { height } = await verifyWorld(world);
+  const state = stateOf(world);
+  const successor = makeSignerKey(`${ORIGIN}/second`, new Uint8Array(32).fill(9));
+  const { origin, ledgerId, configuration: { body, version, hash } } = state;
+  const replaced = signNote(formatConfiguration({
+    ...body, starts: [], checkpointKeys: [successor.verifier], kind: 'configuration', origin, ledgerId, version: version + 1n, previous: hash,
+  }), LEDGER_KEY);
+  for (const [lie, kind] of [[signed(1n, someRoot), 'checkpoint-contradicts'], [signed(1_000_000n, someRoot), 'block-missing']] as const) {
+    const lied = inGap(world, lie);
+    expect(await verifyWorld(lied)).toMatchObject({ finding: { kind } });
+    expect(await verifyWorld(behind(lied, replaced))).toMatchObject({ finding: { kind } });
+    const root = hashToText(rangeRoot(state.history));
+    expect(await verifyWorld(behind(lied, replaced, signed(height, root, successor)))).toMatchObject({ verdict: 'verified', counts: { settled: 1n } });
+    expect(await verifyWorld(behind(lied, replaced, signed(height, someRoot, successor)))).toMatchObject({ verdict: 'split-view' });
+  }
 });
 
 test('a log without its beginning is named', async () => {

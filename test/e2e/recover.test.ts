@@ -104,10 +104,12 @@ test('alarm: split-view – coordinators stop at a checkpoint that contradicts t
   expect(made.code, made.stderr).toBe(0);
   const changed = await ledger.plait('reconfigure', '--add-checkpoint-key', `@${fresh}`, '--revoke-checkpoint-key', key.verifier.vkey);
   expect(changed.code, changed.stderr).toBe(0);
-  const next = ledger.start('coordinator');
+  const [next, publisher] = [ledger.start('coordinator'), ledger.start('publisher', {}, ['--key', fresh])];
   await grow(ledger, 50);
+  // What the old key said is settled once the new one has signed for the blocks: then an audit accuses nobody any more.
+  await ledger.until('a checkpoint by the new key', async () => publisher.lines.some((line) => line['event'] === 'published'));
   await ledger.verifyAll();
-  for (const role of [worker, next]) await ledger.stop(role);
+  for (const role of [worker, next, publisher]) await ledger.stop(role);
 });
 
 /** Where a seen record is in its partition. */

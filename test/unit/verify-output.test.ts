@@ -25,7 +25,7 @@ function signed(size: bigint): SignedCheckpoint {
 
 const counts: VerifyReport['counts'] = {
   messages: 4_211n, blocks: 812n, segments: 1_988n, records: 2_000_000n, losses: 0n, voids: 0n, gone: 0n, claims: 2n, configurations: 1n, reports: 1_988n,
-  equivocations: 0n, checkpoints: 812n, snapshots: { right: 3n, foreign: 0n },
+  equivocations: 0n, checkpoints: 812n, settled: 0n, snapshots: { right: 3n, foreign: 0n },
 };
 const verified: VerifyReport = {
   schemaVersion: 1, verdict: 'verified', origin: 'example.com/orders', ledgerId: hash('genesis'), range: { firstSeq: seq(0n), nextSeq: seq(2_000_000n) },

@@ -23,11 +23,24 @@ interface Damaged {
   readonly reason: string;
 }
 
-type SeenCheckpoint = SignedCheckpoint & { readonly position: LogPosition; readonly height: Height };
+/** A checkpoint by a key in force, where it stood and how many blocks were before it. */
+type SeenCheckpoint = SignedCheckpoint & { readonly position: LogPosition; readonly height: Height; readonly key: VerifierKey };
+
+/** What looking at a log needs. */
+export interface LogAuditOptions {
+  /**
+   * Whether a configuration has replaced a checkpoint key by the log's end. What such a key contradicted is settled once a key
+   * that is in force then has signed for the blocks behind it.
+   */
+  readonly isReplaced: (key: VerifierKey) => boolean;
+  /** See core's FoldOptions. */
+  readonly verify?: VerifySignature;
+}
 
 /** Looks at a log, message by message, from its genesis on. */
 export class LogAudit {
   readonly #verify: VerifySignature | undefined;
+  readonly #isReplaced: (key: VerifierKey) => boolean;
   readonly #roots = new Roots();
   readonly #accepted = new Set<Hash>();
   readonly #coordinators = new Map<string, VerifierKey>();
@@ -35,21 +48,24 @@ export class LogAudit {
   readonly #stateHeaders = new Map<Height, BlockHeader>();
   readonly #ignored = new Map<string, number>();
   readonly #counts = {
-    messages: 0n, blocks: 0n, claims: 0n, configurations: 0n, reports: 0n, equivocations: 0n, checkpoints: 0n, right: 0n, foreign: 0n,
+    messages: 0n, blocks: 0n, claims: 0n, configurations: 0n, reports: 0n, equivocations: 0n, checkpoints: 0n, settled: 0n, right: 0n, foreign: 0n,
   };
   #damaged: readonly Damaged[] = [];
   /** Consistent ones by rising size: from the newest below what was asked for on. */
   #checkpoints: SignedCheckpoint[] = [];
   #ahead: readonly SeenCheckpoint[] = [];
+  /** By keys that were replaced, and not settled yet. */
+  #contradicting: readonly SeenCheckpoint[] = [];
   /** How many messages of this ledger came before any genesis. */
   #orphans = 0n;
 
-  constructor(options: { readonly verify?: VerifySignature } = {}) {
-    this.#verify = options.verify;
+  constructor({ isReplaced, verify }: LogAuditOptions) {
+    this.#isReplaced = isReplaced;
+    this.#verify = verify;
   }
 
   /** What was gone through. */
-  get counts(): Pick<AuditCounts, 'messages' | 'blocks' | 'claims' | 'configurations' | 'reports' | 'equivocations' | 'checkpoints' | 'snapshots'> {
+  get counts(): Pick<AuditCounts, 'messages' | 'blocks' | 'claims' | 'configurations' | 'reports' | 'equivocations' | 'checkpoints' | 'settled' | 'snapshots'> {
     const { right, foreign, ...counts } = this.#counts;
     return { ...counts, snapshots: { right, foreign } };
   }
@@ -59,8 +75,14 @@ export class LogAudit {
     return Object.fromEntries([...this.#ignored].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Takes the next message that was folded. What it shows to be wrong, if anything: then nothing more is to be taken. */
-  take({ position, value, outcome, state }: Folded): Finding | undefined {
+  /** Takes the next message that was folded. What is wrong first, if it shows anything: then nothing more is to be taken. */
+  take(folded: Folded): Finding | undefined {
+    const finding = this.#take(folded);
+    const [before] = this.#contradicting;
+    return finding !== undefined && before !== undefined ? this.#contradiction(before) : finding;
+  }
+
+  #take({ position, value, outcome, state }: Folded): Finding | undefined {
     this.#counts.messages += 1n;
     this.#countIgnored(outcome);
     if (state === undefined) {
@@ -74,7 +96,8 @@ export class LogAudit {
     if (outcome.kind === 'block') return this.#takeBlock(outcome.header, state);
     if (outcome.kind === 'ignored') return this.#takeIgnored({ position, value, outcome, state });
     if (outcome.kind !== 'checkpoint') return undefined;
-    return this.#takeCheckpoint({ name: `position ${position}`, note: value.slice(), checkpoint: outcome.checkpoint, position, height: state.height });
+    const { checkpoint, key } = outcome;
+    return this.#takeCheckpoint({ name: `position ${position}`, note: value.slice(), checkpoint, key, position, height: state.height });
   }
 
   #takeConfiguration({ kind, hash }: Extract<Outcome, { kind: 'genesis' | 'configuration' }>, { configuration }: LedgerState): void {
@@ -96,7 +119,7 @@ export class LogAudit {
     if (header.state !== undefined) this.#stateHeaders.set(header.height, header);
     if (this.#stateHeaders.size > STATE_HEADERS_MAX) this.#stateHeaders.delete([...this.#stateHeaders.keys()][0] as Height);
     const met = this.#ahead.find(({ checkpoint }) => checkpoint.size === state.height && checkpoint.root !== this.#roots.at(state.height));
-    return met && this.#contradiction(met);
+    return met && this.#doubt(met);
   }
 
   /** One that covers more than the log holds so far is kept: what follows shows whether a block is missing, or another tree was signed. */
@@ -107,9 +130,26 @@ export class LogAudit {
       if (this.#ahead.length < AHEAD_MAX) this.#ahead = [...this.#ahead, seen];
       return undefined;
     }
-    if (checkpoint.root !== this.#roots.at(checkpoint.size)) return this.#contradiction(seen);
+    if (checkpoint.root !== this.#roots.at(checkpoint.size)) return this.#doubt(seen);
+    if (!this.#isReplaced(seen.key)) this.#settleBelow(checkpoint.size);
     if (checkpoint.size > (this.#checkpoints.at(-1)?.checkpoint.size ?? 0n)) this.#checkpoints.push(seen);
     return undefined;
+  }
+
+  /** A contradiction by a key that is in force still is a finding at once; of another one it depends on what follows. */
+  #doubt(seen: SeenCheckpoint): Finding | undefined {
+    if (!this.#isReplaced(seen.key)) return this.#contradiction(seen);
+    this.#ahead = this.#ahead.filter((each) => each !== seen);
+    if (this.#contradicting.length < AHEAD_MAX) this.#contradicting = [...this.#contradicting, seen];
+    return undefined;
+  }
+
+  /** Somebody with a key in force has signed for so many blocks: what replaced keys said otherwise before is known, and settled. */
+  #settleBelow(size: bigint): void {
+    const isOpen = ({ key, height }: SeenCheckpoint): boolean => height >= size || !this.#isReplaced(key);
+    const before = this.#ahead.length + this.#contradicting.length;
+    [this.#ahead, this.#contradicting] = [this.#ahead.filter(isOpen), this.#contradicting.filter(isOpen)];
+    this.#counts.settled += BigInt(before - this.#ahead.length - this.#contradicting.length);
   }
 
   #isRight(snapshot: Snapshot): boolean {
@@ -179,6 +219,8 @@ export class LogAudit {
   /** When the log was read to its end: what its end shows to be wrong. */
   finish(state: LedgerState | undefined): Finding | undefined {
     if (state === undefined) return this.#orphans === 0n ? undefined : this.#noGenesis();
+    const [contradicting] = this.#contradicting;
+    if (contradicting !== undefined) return this.#contradiction(contradicting);
     const [ahead] = this.#ahead.filter(({ checkpoint }) => checkpoint.size > state.height);
     if (ahead === undefined) return undefined;
     const { checkpoint, position, note, name } = ahead;

@@ -101,7 +101,8 @@ export interface SignedCheckpoint {
  * - `log-start`: the log's beginning was deleted, or its genesis is not there.
  * - `rolled-back`: the log is older than what is remembered of it, or than a checkpoint that somebody kept.
  * - `history-differs`: a header that is remembered, or a checkpoint that somebody kept, is not of the tree: the log was written anew.
- * - `checkpoint-contradicts`: a key in force signed two trees of which neither extends the other: a split view.
+ * - `checkpoint-contradicts`: a key in force signed two trees of which neither extends the other: a split view. It is settled when a
+ *   configuration has replaced the key, and its successor has signed for the blocks behind.
  */
 export type FindingKind =
   | 'payload-changed' | 'timestamp-changed' | 'record-missing' | 'record-added' | 'records-differ'
@@ -167,6 +168,11 @@ export interface AuditCounts {
   readonly equivocations: bigint;
   /** Checkpoints by keys in force, all of them compared. */
   readonly checkpoints: bigint;
+  /**
+   * Of these, those that contradict the blocks, but are settled: their key was replaced by a configuration, and a key in force
+   * now has signed for the blocks behind them.
+   */
+  readonly settled: bigint;
   /** Chunks of states that are what a header committed to, and others. */
   readonly snapshots: { readonly right: bigint; readonly foreign: bigint };
 }

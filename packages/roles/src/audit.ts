@@ -8,7 +8,7 @@
  *     log finding      judged by the newest configuration: right, void, gone, or the first finding
  */
 import {
-  chainOf, isPlaitError, isTransient, PlaitError, segmentCount, seq, stateHash,
+  chainOf, isAmong, isPlaitError, isTransient, PlaitError, segmentCount, seq, stateHash,
   type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
 } from '@plait/core';
 import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
@@ -90,7 +90,7 @@ export class Auditor {
     this.#memory = memory && new HeldMemory(memory);
     this.#follower = new Follower({ ...rest, ...(this.#memory === undefined ? {} : { memory: this.#memory }) }, (folded) => this.#absorb(folded));
     this.#judge = new LineJudge(options);
-    this.#log = new LogAudit(options);
+    this.#log = new LogAudit({ ...options, isReplaced: (key) => !isAmong(this.#judge.newest?.configuration.body.checkpointKeys ?? [], key) });
     this.#lanes = new Lanes({ ...options, about: ({ segment }) => this.#about(segment) });
   }
 
