@@ -64,7 +64,7 @@ function namesOf(user: string): Readonly<Record<Where, string>> {
 
 it('the table in docs/OPERATING.md is read whole', () => {
   expect(rows.map(({ user }) => user)).toEqual([
-    'init', 'worker', 'coordinator', 'publisher', 'serve', 'serve-leaves', 'read', 'locate', 'read-group', 'status', 'history', 'consistency', 'reconfigure-add-topic',
+    'init', 'worker', 'coordinator', 'publisher', 'serve', 'serve-leaves', 'read', 'locate', 'receipt', 'read-group', 'status', 'history', 'consistency', 'reconfigure-add-topic',
   ]);
   expect(cases.length).toBeGreaterThan(20);
 });
@@ -109,6 +109,8 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
         return ['serve', '--leaves', join(folder, `${user}.leaves`), '--listen', '127.0.0.1:0', ...at(ledger()), ...own];
       case 'locate':
         return [command, '--seq', '0', ...at(ledger())];
+      case 'receipt':
+        return [command, '--seq', '0', '--out', join(folder, `${user}.tlog-proof`), ...at(ledger())];
       case 'read --group':
         return ['read', '--group', names.group, '--auto-commit', '--at-end', 'end', ...at(ledger())];
       case 'reconfigure --add-topic':
@@ -168,6 +170,7 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
     expect((await mustDo('read --group', 'read-group')).trim().split('\n')).toHaveLength(RECORDS.length);
     expect((await mustDo('read --group', 'read-group')).trim()).toBe('');
     expect(await mustDo('locate', 'locate')).toContain(`${SOURCE}/`);
+    expect(await mustDo('receipt', 'receipt')).toContain('verify-receipt');
     expect(await mustDo('consistency', 'consistency')).toContain('consistent');
     expect(await mustDo('status', 'status')).toContain(SOURCE);
     expect(await mustDo('history', 'history')).toContain('genesis');
