@@ -232,7 +232,7 @@ HANDLERS = {
 
 def named_kind(data: bytes) -> str:
     """The kind that the first line of a text names, well-formed or not: `unknown` if it names none of the six."""
-    kind = kind_of(data) if is_utf8(data) else None
+    kind = kind_of(data) if is_utf8(data) and b"\n" in data else None
     return "unknown" if kind in (None, "checkpoint") else kind
 
 

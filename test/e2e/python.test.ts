@@ -8,18 +8,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import {
-  EMPTY_ROOT, encodePayload, formatCheckpoint, hashToText, logPosition, makeSignerKey, parseSignerKey, signNote, utf8Decode, utf8Encode, type Payload,
+  EMPTY_ROOT, emptyState, encodePayload, formatCheckpoint, hashToText, isPlaitError, logPosition, makeSignerKey, parseSignerKey, signNote, utf8Decode, utf8Encode,
+  type FoldState, type Payload,
 } from '@plait/core';
 import { openLogReader } from '@plait/kafka';
 import { formatLedgerFile } from '@plait/ledger';
+import type { Verdict } from '@plait/roles';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
+import { verifyWorld, worldOf, type Left, type World } from '../audit/world.ts';
 import { uniqueName } from '../global/services.ts';
 import { Harness } from '../kafka/harness.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
 import { makeLedger, type LedgerHarness } from './ledger-harness.ts';
 import { forged, mangled, verdictOn, type ReceiptCase } from './mangled-receipts.ts';
 import { createTopic, produce, type Ran } from './plait.ts';
-import { answers, environment, verifyLedger, whyNoPython } from './python.ts';
+import { fold } from '../vectors/histories/format.ts';
+import { answers, environment, verifyLedger, whyNoPython, type PythonAudit, type PythonStep } from './python.ts';
 
 const why = await whyNoPython();
 const named = (name: string): string => (why === undefined ? name : `${name} (skipped: ${why})`);
@@ -50,8 +55,7 @@ describe.skipIf(why !== undefined)(named('of values alone'), () => {
 
   test('signatures at the borders of Ed25519', async () => {
     const { verifying } = JSON.parse(await readFile(new URL('test/vectors/core/ed25519.json', root), 'utf8')) as { verifying: { valid: boolean }[] };
-    const { signatures } = await answers(python, { receipts: [], signatures: verifying });
-    expect(signatures).toEqual(verifying.map(({ valid }) => valid));
+    expect(await answers(python, 'signatures', verifying)).toEqual(verifying.map(({ valid }) => valid));
   });
 
   test('a receipt changed in every element: both verifiers name the same step', async () => {
@@ -69,32 +73,105 @@ describe.skipIf(why !== undefined)(named('of values alone'), () => {
   });
 });
 
-/** Both verifiers take the receipt, and say the same of everything that can be made of it. */
-async function agree(good: ReceiptCase): Promise<void> {
+/** Both verifiers take the receipt, and say the same of everything that can be made of it, or of every so many of that. */
+async function agree(good: ReceiptCase, every = 1): Promise<void> {
   const [, inside = ''] = /\npayload (\S+)\n/.exec(Buffer.from(/\nextra (\S+)\n/.exec(utf8Decode(good.file))?.[1] ?? '', 'base64').toString()) ?? [];
   const payload = Buffer.from(inside, 'base64');
   // The key's length in two bytes instead of one.
   const longer = Buffer.concat([Buffer.from([(payload[0] ?? 0) | 0x80, 0]), payload.subarray(1)]);
   const given = [payload, longer, payload.subarray(1), Buffer.alloc(0), Buffer.from('another')].map((each) => ({ ...good, payload: each }));
-  const cases = [good, { ...good, key: OTHER_KEY }, ...given, ...mangled(good)];
+  const cases = [good, { ...good, key: OTHER_KEY }, ...given, ...mangled(good).filter((_, i) => i % every === 0)];
   const wanted = cases.map(verdictOn);
   expect(await pythonOn(cases)).toEqual(wanted);
   expect(wanted.slice(0, 7)).toEqual(['ok payload', 'checkpoint-signature', 'ok payload', 'ok payload', 'payload', 'payload', 'payload']);
   // Nothing holds that was changed, but where the payload alone was left out, and where a signature line stands twice.
-  expect(wanted.slice(7).filter((verdict) => verdict.startsWith('ok'))).toEqual(['ok leaf', 'ok payload']);
+  expect(['ok leaf', 'ok payload']).toEqual(expect.arrayContaining(wanted.slice(7).filter((verdict) => verdict.startsWith('ok'))));
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 async function pythonOn(cases: readonly ReceiptCase[]): Promise<readonly string[]> {
   const receipts = cases.map(({ file, key, payload }) => ({ file: base64(file), key, ...(payload === undefined ? {} : { payload: base64(payload) }) }));
-  return (await answers(python, { receipts, signatures: [] })).receipts;
+  return await answers(python, 'receipts', receipts);
 }
 
 const OTHER_KEY = 'worker-1+9c255861+AcAhP/bU0v8IE4k4Ncn5q5hvWeueD1Lt9fR1sztenkIW';
 
 const text = (value: string): Payload => ({ key: null, value: Buffer.from(value), headers: [] });
 const header = (key: string, value: string | null) => ({ key: Buffer.from(key), value: value === null ? null : Buffer.from(value) });
+
+/** A world as the verifier reads it. */
+const caseOf = ({ messages, partitions }: World, steps: boolean) => ({
+  origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier.vkey, steps,
+  messages: messages.map(({ position, value }) => ({ position: `${position}`, base64: base64(value) })),
+  partitions: partitions.map(({ topic, partition, logStart, end, records }) => [
+    topic, partition, { start: `${logStart}`, end: `${end}`, records: records.map((each) => [`${each.offset}`, `${each.timestamp}`, base64(each.payload)]) },
+  ]),
+});
+
+/** What this project's own fold says of each message. */
+function ownSteps({ messages }: World): PythonStep[] {
+  let state: FoldState = emptyState({ origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier });
+  return messages.map(({ position, value }) => {
+    const folded = fold(state, position, value, 2);
+    ({ state } = folded);
+    return { outcome: folded.expected, stateHash: folded.hash };
+  });
+}
+
+describe.skipIf(why !== undefined)(named('of simulated ledgers'), () => {
+  const SEEDS = [101, 104, 105, 106, 212];
+  const left: Left[] = [];
+
+  beforeAll(async () => {
+    for (const seed of SEEDS) left.push(await worldOf(seed));
+  });
+
+  const EXIT: Readonly<Record<Verdict, number>> = { verified: 0, tampered: 10, 'rolled-back': 11, 'split-view': 12, undecided: 14 };
+
+  /** What this project's own audit makes of it, in the words of the other. */
+  async function ownAudit(world: World): Promise<Pick<PythonAudit, 'code' | 'counts'>> {
+    try {
+      const { verdict, counts } = await verifyWorld(world);
+      if (verdict !== 'verified' && verdict !== 'undecided') return { code: EXIT[verdict] };
+      const [block, records, lost, gone] = [counts.blocks, counts.records, counts.losses, counts.gone].map(Number) as [number, number, number, number];
+      return { code: EXIT[verdict], counts: { block, records, lost, void: Number(counts.voids), gone } };
+    } catch (error) {
+      if (!isPlaitError(error, 'config')) throw error;
+      return { code: 1 };
+    }
+  }
+
+  /** Both audits come to the same. What was found is printed. */
+  async function agreeOn(worlds: readonly World[]): Promise<void> {
+    const found = (await answers(python, 'ledgers', worlds.map((world) => caseOf(world, false)))).map(({ audit }) => audit);
+    const own: Pick<PythonAudit, 'code' | 'counts'>[] = [];
+    for (const world of worlds) own.push(await ownAudit(world));
+    expect(found.map(({ says, ...audit }, i) => ({ i, says, ...audit }))).toEqual(own.map((audit, i) => ({ i, says: found[i]?.says, ...audit })));
+    const tally = Object.groupBy(found, ({ code, says = '' }) => `${code} ${says.split(':')[0]}`.trimEnd());
+    process.stdout.write(`${Object.entries(tally).map(([what, all]) => `${all?.length} × ${what}`).join(', ')}\n`);
+  }
+
+  test('runs of some seeds, with hostile messages: every outcome and every state', async () => {
+    const found = await answers(python, 'ledgers', left.map(({ world }) => caseOf(world, true)));
+    for (const [i, { world }] of left.entries()) expect(found[i]?.steps, `seed ${SEEDS[i]}`).toEqual(ownSteps(world));
+  });
+
+  test('the same: what an audit comes to, with the hostile messages and without', async () => {
+    await agreeOn(left.flatMap(({ world, honest }) => [world, honest]));
+  });
+
+  test('one of them with a message left out, and with one bit of it changed', async () => {
+    const [{ honest: { messages, partitions } }] = left as [Left];
+    await agreeOn(messages.flatMap(({ position, value }, at) => {
+      if (at % 7 !== 0) return [];
+      const edited = value.slice();
+      const byte = (at * 7_919) % edited.length;
+      edited[byte] = (edited[byte] as number) ^ (1 << (at % 8));
+      return [messages.toSpliced(at, 1), messages.with(at, { position, value: edited })].map((changed) => ({ messages: changed, partitions }));
+    }));
+  });
+});
 
 describe.skipIf(why !== undefined)(named('of a ledger in Kafka'), () => {
   const TIME = 1_700_000_000_000n;
@@ -193,8 +270,28 @@ describe.skipIf(why !== undefined)(named('of a ledger in Kafka'), () => {
     }
   });
 
+  test('receipts of its records: with a payload inside, with one in a file, changed in every element', async () => {
+    const [whole, bare, wire] = ['whole.tlog-proof', 'bare.tlog-proof', 'wire'].map((name) => join(ledger.folder, name)) as [string, string, string];
+    const [made, , read] = await Promise.all([
+      ledger.plait('receipt', '--at', `${ledger.topic}/0/4`, '--out', whole), ledger.plait('receipt', '--seq', '0', '--no-payload', '--out', bare),
+      ledger.plait('read', '--from-seq', '0', '--to-seq', '1', '-o', 'wire'),
+    ]);
+    expect(made, made.stderr).toMatchObject({ code: 0 });
+    await writeFile(wire, read.stdout);
+    const { verifier: { vkey } } = await checkpointKey();
+    await agree({ file: await readFile(whole), key: vkey }, 10);
+    const { code, stdout } = await verifyLedger(python, 'receipt', bare, '--key', vkey, '--payload', wire);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(
+      new RegExp(`ok {3}payload: .*\\nverified seq 0: topic ${ledger.topic}, partition 0, generation 0, index 0, offset 0, timestamp ${TIME} ms, in block `)) as string });
+    expect(await verifyLedger(python, 'receipt', bare, '--key', vkey)).toMatchObject({ code: 0, stdout: expect.stringContaining('not checked: the payload') as string });
+    expect(await verifyLedger(python, 'receipt', bare, '--key', OTHER_KEY)).toMatchObject({ code: 10, stdout: expect.stringMatching(/\ntampered: checkpoint-signature\n$/) as string });
+    expect(await verifyLedger(python, 'receipt', wire, '--key', vkey)).toMatchObject({ code: 10, stdout: expect.stringMatching(/^refused: /) as string });
+  });
+
+  const checkpointKey = async () => parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
+
   test('a log that was changed: the first message that shows it', { timeout: 120_000 }, async () => {
-    const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trimEnd());
+    const key = await checkpointKey();
     const signed = (size: bigint): Uint8Array => signNote(formatCheckpoint({ kind: 'checkpoint', origin: ledger.file.origin, size, root: hashToText(EMPTY_ROOT) }), key);
     const [first, second] = [positionOf('report', 0), positionOf('report', 1)];
     const cases: readonly (readonly [string, readonly Uint8Array[], number, RegExp])[] = [

@@ -49,13 +49,31 @@ export async function verifyLedger(interpreter: string, ...args: readonly string
   return await startProgram({ path: interpreter, args: ['-B', `${FOLDER}verify_ledger.py`] }, args).ended;
 }
 
-/** What the verifier says of many cases at once; `python-answers.py` tells how. */
-export async function answers(interpreter: string, cases: { readonly receipts: readonly unknown[]; readonly signatures: readonly unknown[] }):
-Promise<{ readonly receipts: readonly string[]; readonly signatures: readonly boolean[] }> {
+/** What the verifier says of one message: as a golden history has it. */
+export interface PythonStep {
+  readonly outcome: unknown;
+  readonly stateHash: string | null;
+}
+
+/** What the verifier makes of a ledger: an exit code, and what it found or how many seqs are what. */
+export interface PythonAudit {
+  readonly code: number;
+  readonly says?: string;
+  readonly counts?: Readonly<Record<'block' | 'records' | 'lost' | 'void' | 'gone', number>>;
+}
+
+interface Answers {
+  readonly receipts: readonly string[];
+  readonly signatures: readonly boolean[];
+  readonly ledgers: readonly { readonly steps: readonly PythonStep[]; readonly audit: PythonAudit }[];
+}
+
+/** What the verifier says of many cases at once; `python-answers.py` tells what they are made of. */
+export async function answers<K extends keyof Answers>(interpreter: string, kind: K, cases: readonly unknown[]): Promise<Answers[K]> {
   const script = fileURLToPath(new URL('python-answers.py', import.meta.url));
-  const asked = run(interpreter, ['-B', script, FOLDER], { maxBuffer: 1 << 26 });
-  asked.child.stdin?.end(JSON.stringify(cases));
-  return JSON.parse((await asked).stdout) as { receipts: string[]; signatures: boolean[] };
+  const asked = run(interpreter, ['-B', script, FOLDER], { maxBuffer: 1 << 28 });
+  asked.child.stdin?.end(JSON.stringify({ [kind]: cases }));
+  return (JSON.parse((await asked).stdout) as Answers)[kind];
 }
 
 async function isThere(path: string): Promise<boolean> {
