@@ -60,9 +60,17 @@ export class AuditorMemory {
     return this.checkpoint === undefined && this.#held === undefined;
   }
 
-  /** How far the log was read by an earlier run. */
+  /** How far the log was read by an earlier run. Its largest checkpoint is named there only if it is not {@link checkpoint}. */
   get state(): Memory {
-    return this.#state;
+    return {
+      load: async () => {
+        const held = await this.#state.load();
+        if (held === undefined || held.checkpoint?.size !== this.checkpoint?.checkpoint.size) return held;
+        const { checkpoint: _checkpoint, ...rest } = held;
+        return rest;
+      },
+      save: (remembered) => this.#state.save(remembered),
+    };
   }
 
   /** The remembered checkpoint, as one to be compared with the ledger. */

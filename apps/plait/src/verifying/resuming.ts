@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash as Hasher } from 'node:crypto';
 import { hashToText, logPosition, segmentCount, seq, type Hash, type LogPosition } from '@plait/core';
-import { saveVerifyProgress, type VerifyProgressMark } from '@plait/disk';
+import { forgetVerifyProgress, saveVerifyProgress, type VerifyProgressMark } from '@plait/disk';
 import type { LineChecker, VerifyProgress } from '@plait/ledger';
 import type { LogMessage, LogReader } from '@plait/roles';
 
@@ -77,7 +77,7 @@ export class ProgressKeeper {
   /** Lines that nobody could check, not all of them below `nextSeq` yet. */
   readonly #gone: { readonly firstSeq: bigint; readonly count: bigint }[] = [];
   #newest: VerifyProgress | undefined;
-  #dueMs = performance.now() + SAVE_MS;
+  #dueMs = 0;
   #saving: Promise<void> = Promise.resolve();
 
   /** `run`: what holds for this run, with what the one before it came to. */
@@ -104,7 +104,7 @@ export class ProgressKeeper {
   /** Takes in how far the run is, and saves that now and then without making anybody wait. */
   update(progress: VerifyProgress): void {
     this.#newest = progress;
-    if (performance.now() < this.#dueMs) return;
+    if (progress.nextSeq <= this.#run.firstSeq || performance.now() < this.#dueMs) return;
     this.#dueMs = performance.now() + SAVE_MS;
     this.#saving = this.save().then(() => undefined, () => undefined);
   }
@@ -120,5 +120,10 @@ export class ProgressKeeper {
     const count = this.#gone.reduce((sum, each) => (each.firstSeq < nextSeq ? sum + each.count : sum), gone);
     await saveVerifyProgress(this.#file, { origin, timeMs: BigInt(Date.now()), firstSeq, nextSeq: seq(nextSeq), gone: count, position, digest });
     return nextSeq;
+  }
+  /** Of a run that came to its end: there is nothing to go on with. */
+  async end(): Promise<void> {
+    await this.#saving;
+    await forgetVerifyProgress(this.#file);
   }
 }

@@ -1,6 +1,6 @@
 /** One verification with its ports: what is remembered and trusted, who reads the records, and how far it came if it is cut short. */
 import { seq } from '@plait/core';
-import { forgetVerifyProgress, loadVerifyProgress, openLeaves, type VerifyProgressMark } from '@plait/disk';
+import { loadVerifyProgress, openLeaves, type VerifyProgressMark } from '@plait/disk';
 import { verifyLedger, type LeavesOf, type LedgerFile, type SignedCheckpoint, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
 import type { OpenLog } from '@plait/roles';
 import type { Log } from '../log.ts';
@@ -71,7 +71,7 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
       },
     });
     const exact = await shownByItself(report, { ...pinned, openLog }, wanted);
-    await forgetVerifyProgress(memory.progressFile);
+    await keeper.end();
     return { report: withGone(exact, mark), records: recordsFrom(options), log: from, ...(mark === undefined ? {} : { resumed: mark }) };
   } catch (error) {
     if (error instanceof OtherLog) throw error;
