@@ -1,5 +1,5 @@
 /** Segment files as no healthy broker leaves them: cut, damaged, missing, doubled, tiered, growing while they are read. */
-import { appendFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { encodePayload, logPosition, offset } from '@plait/core';
@@ -46,6 +46,7 @@ describe('folders', () => {
     for (const other of ['orders-1', 'orders-0.e0e0-delete', 'orders-0.e0e0-future', 'orders-0-stray', 'orders-00', 'my-orders-0', `orders-0-${ID.slice(3)}-12`]) {
       await writeSegment(folder, 0n, [batch(0n, 9)], other);
     }
+    await writeSegment(folder, 0n, [batch(0n, 9)], 'orders-0-stray', `0-${ID}.log`);
     const reader = await open(folder);
     expect(await held(reader)).toBeUndefined();
     await writeSegment(folder, 0n, [batch(0n, 5)]);
@@ -65,6 +66,19 @@ describe('folders', () => {
       expect(await held(reader)).toEqual([0n, 20n]);
       for (const from of [0n, 4n, 10n, 12n, 19n]) expect(await readAll(reader, from)).toEqual({ offsets: range(from, 20n), nextOffset: 20n });
     }
+  });
+
+  it('may hold the same batches twice, other ones too far back, and each its own beginning', async () => {
+    const [one, other] = [await newFolder(), await newFolder()];
+    await writeSegment(one, 0n, [batch(0n, 5), batch(5n, 5, { producer: 1n }), marker(10n, 1n, 'commit'), batch(11n, 5)]);
+    await writeSegment(other, 3n, [batch(3n, 2), batch(5n, 5, { producer: 1n })]);
+    for (const reader of [await open(one, other), await open(other, one)]) {
+      expect(await held(reader)).toEqual([0n, 16n]);
+      expect(await readAll(reader)).toEqual({ offsets: [...range(0n, 10n), ...range(11n, 16n)], nextOffset: 16n });
+    }
+    await writeFile(join(one, 'log-start-offset-checkpoint'), '0\n1\norders 0 4\n');
+    await writeFile(join(other, 'log-start-offset-checkpoint'), '0\n1\norders 0 2\n');
+    for (const reader of [await open(one, other), await open(other, one)]) expect(await held(reader)).toEqual([4n, 16n]);
   });
 
   it('say where partitions begin, unless that is damaged', async () => {
@@ -194,6 +208,30 @@ describe('files', () => {
     expect((await readAll(reader)).offsets).toEqual(range(0n, 30n));
   });
 
+  it('that are cut while they are read hold less', async () => {
+    const folder = await newFolder();
+    const path = await writeSegment(folder, 0n, [batch(0n, 5), batch(5n, 5)]);
+    const reader = await open(folder);
+    expect((await readAll(reader)).offsets).toEqual(range(0n, 10n));
+    await truncate(path, batch(0n, 5).length + 7);
+    expect(await held(reader)).toEqual([0n, 5n]);
+    expect(await readAll(reader)).toEqual({ offsets: range(0n, 5n), nextOffset: 5n });
+  });
+
+  it('of one partition do not take back what another has given', async () => {
+    const folder = await newFolder();
+    const damaged = batch(0n, 5);
+    damaged.writeUInt8(damaged.readUInt8(80) ^ 1, 80);
+    await writeSegment(folder, 0n, [batch(0n, 5)]);
+    await writeSegment(folder, 0n, [damaged], 'orders-1');
+    const reader = await open(folder);
+    reader.seek(at, offset(0n));
+    reader.seek({ ...at, partition: 1 }, offset(0n));
+    expect(await reader.poll({ maxWaitMs: 0 })).toMatchObject([{ kind: 'records', partition: 0, nextOffset: 5n }]);
+    await expect(reader.poll({ maxWaitMs: 0 })).rejects.toMatchObject({ code: 'invalid', details: { partition: 1, offset: '0' } });
+    expect(await reader.poll({ maxWaitMs: 0 })).toEqual([]);
+  });
+
   it('that are replaced by longer ones are not taken for grown', async () => {
     const folder = await newFolder();
     const path = await writeSegment(folder, 0n, [batch(0n, 5)]);
@@ -224,6 +262,15 @@ describe('transactions', () => {
     const positions: bigint[] = [];
     while (log.position() < 18n) positions.push(...(await log.poll({ maxWaitMs: 0 })).map(({ position }) => position));
     expect(positions).toEqual([1n, 2n, 3n, 4n, 5n, 7n, 10n, 11n, 12n, 13n, 15n, 16n, 17n]);
+  });
+
+  it('are told wherever their markers lie in what is read at once', async () => {
+    const folder = await newFolder();
+    const empty = batch(0n, 1, { producer: 1n, bytes: 100_000 }).length - 100_000;
+    for (let before = 128 * 1024 - 130; before < 128 * 1024 + 2; before += 3) {
+      await writeSegment(folder, 0n, [batch(0n, 1, { producer: 1n, bytes: before - empty }), marker(1n, 1n, 'abort'), batch(2n, 1)]);
+      expect(await readAll(await open(folder))).toEqual({ offsets: [2n], nextOffset: 3n });
+    }
   });
 
   const SEED = 20_261_123;

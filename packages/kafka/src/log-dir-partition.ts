@@ -141,7 +141,6 @@ export class LogDirPartition implements TopicPartition {
     const [first] = files;
     if (!this.#scan.leadsTo(files)) {
       this.#scan = new Scan();
-      this.#resume = undefined;
       this.#incarnation += 1;
     }
     if (first === undefined) return (this.#held = undefined);
@@ -166,9 +165,8 @@ export class LogDirPartition implements TopicPartition {
     const former = at === -1 ? stretches.at(-1) : stretches[at - 1];
     if (stretch === undefined || (stretch.marks[0]?.offset ?? 0n) > from) this.#checkGap(from, former?.nextOffset ?? 0n);
     const limit = committed ? transactions.firstOpen() : undefined;
-    if (stretch === undefined || (limit !== undefined && from >= limit)) return undefined;
-    const found = await this.#batches(stretch, { from, limit });
-    if (found === undefined) return undefined;
+    const found = stretch === undefined ? undefined : await this.#batches(stretch, { from, limit });
+    if (stretch === undefined || found === undefined) return undefined;
     const { nextOffset, endAt, firstOffset, bytes } = this.#checked(found);
     this.#resume = { stretch, offset: nextOffset, at: endAt };
     return { kind: 'chunk', firstOffset: from, nextOffset, bytes, aborted: committed ? transactions.abortedIn(firstOffset, nextOffset) : [] };
