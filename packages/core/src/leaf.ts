@@ -85,6 +85,8 @@ export class SegmentHasher {
   /** 0x00 ‖ leaf, filled anew for every record. */
   readonly #prefixed = new Uint8Array(1 + LEAF_BYTES);
   readonly #view = new DataView(this.#prefixed.buffer);
+  /** The leaf that was added last, 48 bytes; the next one is written over it. */
+  readonly leaf: Uint8Array = this.#prefixed.subarray(1);
 
   /**
    * Appends a record. `payload` must have minimal varints (`minimalPayload`; not checked) and is not kept. That offsets

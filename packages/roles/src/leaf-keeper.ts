@@ -4,14 +4,13 @@
  *
  * It goes on where its store ends. A crash at any point leaves a store that ends earlier.
  */
-import { formatBlock, invariant, isPlaitError, LEAF_BYTES, messageHash, minimalPayload, PlaitError, writeLeaf, type BlockHeader, type Hash, type LogPosition } from '@plait/core';
+import { formatBlock, invariant, isPlaitError, messageHash, PlaitError, type BlockHeader, type Hash, type LogPosition } from '@plait/core';
 import type { KeptBlock, LeafStore, LineToKeep } from './leaf-ports.ts';
 import { LEAVES_EXPIRE_MS, LEAVES_WAIT_MS, LEAVES_WAITING_BYTES_MAX, TAMPERED_REST_MS } from './limits.ts';
-import type { SourceRecord } from './ports.ts';
-import { Reader, type ReaderOptions, type VerifiedSegment } from './reader.ts';
+import { Reader, type NumberedLine, type ReaderOptions, type VerifiedSegment } from './reader.ts';
 
 /** What a keeper of leaves needs: what a reader does, with a fold that comes by the store's newest block. */
-export interface LeafKeeperOptions extends Omit<ReaderOptions, 'wants' | 'onMissing'> {
+export interface LeafKeeperOptions extends Omit<ReaderOptions, 'wants' | 'onMissing' | 'withLeaves'> {
   /** The keeper is the only one that appends to it. */
   readonly store: LeafStore;
 }
@@ -44,7 +43,8 @@ export class LeafKeeper {
     this.#options = options;
     this.#wanted = newest;
     // That block is read again from its first line on: what is kept of it the store passes over.
-    this.#reader = new Reader({ ...options, onMissing: 'report', wants: ({ block }) => this.#find(block) && block.height >= (newest?.height ?? 0n) });
+    const wants = ({ block }: NumberedLine): boolean => this.#find(block) && block.height >= (newest?.height ?? 0n);
+    this.#reader = new Reader({ ...options, onMissing: 'report', withLeaves: true, wants });
   }
 
   /**
@@ -95,7 +95,7 @@ export class LeafKeeper {
     if (this.#block?.header === header) this.#block.number += 1;
     else this.#block = { header, hash: messageHash(formatBlock(header)), number: 0 };
     const { hash, number } = this.#block;
-    const leaves = kind === 'records' && verified.records.length > 0 ? leavesOf(verified.records) : undefined;
+    const leaves = kind === 'records' && verified.records.length > 0 ? verified.leaves : undefined;
     if (this.#waiting.length === 0) this.#waitingSinceMs = this.#options.clock.nowMs();
     this.#waiting.push({
       line, kind, number, block: { height: header.height, header: hash, position, timeMs: header.timeMs }, ...(leaves === undefined ? {} : { leaves }),
@@ -145,13 +145,4 @@ export class LeafKeeper {
     this.#rolledBack = new PlaitError('rolled-back', message, { details: { height: String(height), expected: header } });
     return this.#rolledBack;
   }
-}
-
-/** The leaves of records that were verified, one after the other. */
-function leavesOf(records: readonly SourceRecord[]): Uint8Array {
-  const out = new Uint8Array(records.length * LEAF_BYTES);
-  for (const [i, { offset, timestamp, payload }] of records.entries()) {
-    writeLeaf({ out, at: i * LEAF_BYTES, offset, timestamp, payload: minimalPayload(payload) });
-  }
-  return out;
 }

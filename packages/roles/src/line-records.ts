@@ -3,7 +3,7 @@
  * for. What the newest configuration makes of that, others decide.
  */
 import {
-  hashToText, isPlaitError, minimalPayload, offset, partitionName, PlaitError, segmentCount, SegmentHasher,
+  hashToText, isPlaitError, LEAF_BYTES, minimalPayload, offset, partitionName, PlaitError, segmentCount, SegmentHasher,
   type Line, type LossSegment, type Offset, type RecordSegment, type Segment, type TopicPartition,
 } from '@plait/core';
 import type { LineFinding } from './audit-types.ts';
@@ -22,11 +22,13 @@ export interface LineRecordsOptions {
   readonly hasEnded: (segment: Segment) => boolean;
   /** Whether the topic is a source still; undefined if that cannot be told yet. Asked only of a partition that gives nothing. */
   readonly isSource: (topic: string) => Promise<boolean | undefined>;
+  /** Whether the leaves of records are handed out with them. Default false. */
+  readonly withLeaves?: boolean;
 }
 
 /** The records of a line, all of them those that were hashed; or a loss that seems right; or what is wrong. */
 export type LineContent =
-  | { readonly kind: 'records'; readonly segment: RecordSegment; readonly records: readonly SourceRecord[] }
+  | { readonly kind: 'records'; readonly segment: RecordSegment; readonly records: readonly SourceRecord[]; readonly leaves?: Uint8Array }
   | { readonly kind: 'loss'; readonly segment: LossSegment }
   | { readonly kind: 'wrong'; readonly finding: LineFinding };
 
@@ -94,8 +96,9 @@ export class LineRecords {
     }
     if (buffer.nextOffset < segment.nextOffset) return undefined;
     const records = buffer.take(segment.nextOffset);
-    const finding = this.#compare(segment, records, line);
-    return finding === undefined ? { kind: 'records', segment, records } : wrong(finding);
+    const leaves = this.#options.withLeaves === true ? new Uint8Array(records.length * LEAF_BYTES) : undefined;
+    const finding = this.#compare(segment, records, { line, leaves });
+    return finding === undefined ? { kind: 'records', segment, records, ...(leaves === undefined ? {} : { leaves }) } : wrong(finding);
   }
 
   /** A loss is right only if the partition begins above its range: whoever can still read of that calls it a lie. */
@@ -190,18 +193,23 @@ export class LineRecords {
     this.#logStarts.set(generationName(segment), logStart);
   }
 
-  /** Every record of the segment is hashed again, and all of them must give its root. */
-  #compare(segment: RecordSegment, records: readonly SourceRecord[], line: Line): LineFinding | undefined {
+  /** Every record of the segment is hashed again, and all of them must give its root. `leaves`, if given, is filled with theirs. */
+  #compare(
+    segment: RecordSegment, records: readonly SourceRecord[], { line, leaves }: { readonly line: Line; readonly leaves: Uint8Array | undefined },
+  ): LineFinding | undefined {
     const expected = `${segmentCount(segment)} records with root ${segment.root}`;
-    const found = `${records.length} records with root ${this.#rootOf(records)}`;
+    const found = `${records.length} records with root ${this.#rootOf(records, leaves)}`;
     return found === expected ? undefined : differs(line, { expected, found, records });
   }
 
   /** The root over the records' leaves, or why there is none. */
-  #rootOf(records: readonly SourceRecord[]): string {
+  #rootOf(records: readonly SourceRecord[], leaves: Uint8Array | undefined): string {
     this.#hasher.reset();
     try {
-      for (const record of records) this.#hasher.add(record.offset, record.timestamp, minimalPayload(record.payload));
+      for (const [i, { offset: at, timestamp, payload }] of records.entries()) {
+        this.#hasher.add(at, timestamp, minimalPayload(payload));
+        leaves?.set(this.#hasher.leaf, i * LEAF_BYTES);
+      }
     } catch (error) {
       if (!isPlaitError(error, 'invalid')) throw error;
       return `none (${error.message})`;

@@ -24,6 +24,8 @@ export interface ReaderOptions extends FollowerOptions {
   readonly wants?: (numbered: NumberedLine) => boolean;
   /** Records that nobody can check any more: `stop` (default) throws `missing`, `report` hands them out as gone. */
   readonly onMissing?: 'stop' | 'report';
+  /** Whether the leaves of records are handed out with them. Default false. */
+  readonly withLeaves?: boolean;
   readonly times?: Partial<RoleTimes>;
 }
 
@@ -42,6 +44,8 @@ export type VerifiedSegment =
       readonly segment: RecordSegment;
       /** Record i has seq `line.firstSeq + i` and index `segment.firstIndex + i`. */
       readonly records: readonly SourceRecord[];
+      /** Those of the records, 48 bytes each, in their order; only if they were asked for. */
+      readonly leaves?: Uint8Array;
     })
   /** The range was asked for and can no longer be read, as was reported. */
   | (NumberedLine & { readonly kind: 'loss'; readonly segment: LossSegment })
@@ -65,11 +69,11 @@ export class Reader {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    const { source, clock, newest } = options;
+    const { source, clock, newest, withLeaves = false } = options;
     this.#follower = new Follower(options, (folded) => this.#absorb(folded));
     this.#judge = new LineJudge(options);
     this.#records = new LineRecords({
-      source, clock, beyondEndMs: { ...DEFAULT_TIMES, ...options.times }.beyondEndMs,
+      source, clock, withLeaves, beyondEndMs: { ...DEFAULT_TIMES, ...options.times }.beyondEndMs,
       hasEnded: (segment) => this.#known !== undefined && chainOf(this.#known, segment).end.generation > segment.generation,
       isSource: async (topic) => (await newest())?.configuration.body.sources.includes(topic),
     });
