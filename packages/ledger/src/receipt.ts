@@ -5,6 +5,7 @@ import {
 } from '@plait/core';
 import { topicOffsets } from '@plait/kafka';
 import type { ProofQuestion, Proved, RecordPlace } from '@plait/roles';
+import { Aborts } from './aborts.ts';
 import { Proving, type ProvingContext } from './proving.ts';
 import { confirmedState } from './run.ts';
 
@@ -35,18 +36,22 @@ const BACK_SEQS = 4_096n;
 /** A receipt that somebody waits for. */
 class Asked implements ProofQuestion {
   readonly payload: boolean;
-  readonly promise: Promise<LedgerReceipt>;
   /** As the ledger's fold has it, once that is known. */
   place: RecordPlace = { seq: toSeq(0n) };
+  /** Whether nothing more is to be done for it. */
   isOver = false;
   readonly #settle = Promise.withResolvers<LedgerReceipt>();
 
   constructor(payload: boolean) {
     this.payload = payload;
-    this.promise = this.#settle.promise.finally(() => (this.isOver = true));
+  }
+
+  get promise(): Promise<LedgerReceipt> {
+    return this.#settle.promise;
   }
 
   answer({ receipt, key }: Proved): void {
+    this.isOver = true;
     try {
       // What is handed out is what a stranger would take.
       this.#settle.resolve({ ...verifyReceipt(receipt, { key }), text: formatReceipt(receipt), key: key.vkey });
@@ -56,6 +61,7 @@ class Asked implements ProofQuestion {
   }
 
   refuse(error: unknown): void {
+    this.isOver = true;
     this.#settle.reject(error);
   }
 }
@@ -67,6 +73,10 @@ export class Receipts {
   readonly #provings = new Map<Proving, Promise<void>>();
   /** Partitions that are there, or are being looked for. */
   readonly #partitions = new Map<string, Promise<void>>();
+  readonly #aborts = new Aborts<Asked>((asked, reason) => {
+    for (const proving of this.#provings.keys()) proving.withdraw(asked);
+    asked.refuse(reason);
+  });
   #following: Promise<Proving> | undefined;
   #older: Asked[] | undefined;
 
@@ -79,15 +89,12 @@ export class Receipts {
     requirePlace(place);
     const asked = new Asked(payload);
     const signals = [this.#context.signal, ...(signal === undefined ? [] : [signal])];
-    const stop = ({ target }: Pick<Event, 'target'>): void => asked.refuse((target as AbortSignal).reason);
-    for (const each of signals) each.addEventListener('abort', stop);
-    signals.filter(({ aborted }) => aborted).forEach((target) => stop({ target }));
+    for (const each of signals) this.#aborts.add(each, asked);
     try {
       this.#ask(asked, place).catch((error: unknown) => asked.refuse(error));
       return await asked.promise;
     } finally {
-      for (const each of signals) each.removeEventListener('abort', stop);
-      for (const proving of this.#provings.keys()) proving.withdraw(asked);
+      for (const each of signals) this.#aborts.delete(each, asked);
     }
   }
 
