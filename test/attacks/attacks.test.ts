@@ -17,6 +17,7 @@ import { PARTITIONS, SmallLedger, WAVE, type Ground } from './small-ledger.ts';
 
 /** Kafka would delete what has expired in the midst of it. */
 const NOTHING_EXPIRES = { 'log.retention.check.interval.ms': '3600000', 'log.initial.task.delay.ms': '3600000' };
+const SETUP_MS = 400_000;
 const AT_ONCE = 8;
 const PROCESSES = 3;
 const NOT_TRIED = '–';
@@ -35,14 +36,7 @@ beforeAll(async () => {
   const producer = createKafka(kafka).producer({ allowAutoTopicCreation: false });
   await producer.connect();
   ground = { kafka, harness: new Harness(kafka), producer, dataDir: services.kafka?.dataDir ?? '' };
-  await eachOf(ATTACKS, AT_ONCE, async (attack) => {
-    const ledger = await SmallLedger.make(ground, attack.ledger);
-    ledgers.set(attack, ledger);
-    await grow(ledger);
-    await remember(ledger);
-    if (ON_RECORDS.includes(attack)) await ledger.keepLeaves(BigInt(WAVES * WAVE * PARTITIONS.length));
-    await attack.online?.(ledger);
-  });
+  await eachOf(ATTACKS, AT_ONCE, prepare);
   await services.kafka?.stop();
   await eachLedger((ledger, { onDisk }) => onDisk?.(ledger));
   await services.kafka?.start();
@@ -51,15 +45,25 @@ beforeAll(async () => {
     columnOf(ATTACKS.length, read), columnOf(AT_ONCE, withMemory), columnOf(PROCESSES, without), columnOf(AT_ONCE, withLeaves, ON_RECORDS),
   ]);
   await eachLedger(runOn);
-  const columns = [...now, await columnOf(PROCESSES, later)];
+  const columns = [...now, await columnOf(AT_ONCE, later)];
   for (const attack of ATTACKS) rows.set(attack.name, columns.map((column) => column.get(attack) ?? NOT_TRIED));
-});
+}, SETUP_MS);
 
 afterAll(async () => {
   await ground.producer.disconnect();
   await services.stop();
   for (const { folder } of ledgers.values()) await rm(folder, { recursive: true });
 });
+
+/** A ledger with its waves, that was verified and remembered; and what is done to it over Kafka. */
+async function prepare(attack: Attack): Promise<void> {
+  const ledger = await SmallLedger.make(ground, attack.ledger);
+  ledgers.set(attack, ledger);
+  await grow(ledger);
+  await remember(ledger);
+  if (ON_RECORDS.includes(attack)) await ledger.keepLeaves(BigInt(WAVES * WAVE * PARTITIONS.length));
+  await attack.online?.(ledger);
+}
 
 async function grow(ledger: SmallLedger): Promise<void> {
   await using team = await ledger.team();

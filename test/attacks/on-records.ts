@@ -1,7 +1,7 @@
 /** Attacks on records: the owner of the broker's disk, and who may delete. */
 import { utf8Encode, type Payload } from '@plait/core';
 import { createTopic } from '../kafka/client.ts';
-import type { Attack } from './attack.ts';
+import { WAVES, type Attack } from './attack.ts';
 import { batchAt, blankBatch, changeRecord, editPartition, insertBatch, readPartition, removeBatch, removeRecord, swapRecords, truncateAt, type Edit } from './segment-file.ts';
 import { PARTITIONS, WAVE } from './small-ledger.ts';
 
@@ -48,11 +48,11 @@ export const ON_RECORDS: readonly Attack[] = [
   deleteHead('the head deleted with DeleteRecords, older than `retention.ms`', SHORT_MS),
   {
     name: 'the topic re-created with as many other records',
-    online: async ({ ground: { harness, producer }, topic }) => {
+    online: async (ledger) => {
+      const { topic, ground: { harness } } = ledger;
       await harness.deleteTopic(topic);
       await createTopic(harness.options.brokers.join(','), topic, { partitions: PARTITIONS.length, settings: { 'retention.ms': '-1' } });
-      const messages = PARTITIONS.flatMap((partition) => Array.from({ length: 3 * WAVE }, (_, i) => ({ partition, value: `another record ${i}` })));
-      await producer.send({ topic, acks: -1, messages });
+      for (let wave = 0; wave < WAVES; wave++) await ledger.write('another record');
     },
   },
 ];

@@ -88,14 +88,14 @@ export class SmallLedger {
     return PARTITIONS.map((partition) => ({ topic: this.topic, partition }));
   }
 
-  /** Writes the next wave: one batch to each partition. */
-  async write(): Promise<void> {
+  /** Writes the next wave, one batch to each partition, with values that begin so. */
+  async write(value = 'record'): Promise<void> {
     const timestamp = String(Date.now());
     // Each by itself: of a request for several partitions of which one is refused for now, all would be sent again.
     await Promise.all(PARTITIONS.map(async (partition) => {
       const messages = Array.from({ length: WAVE }, (_, i) => {
         const offset = this.#written + i;
-        return { partition, key: `key ${offset % 3}`, value: `record ${offset} of ${partition}`, headers: { of: `order ${offset}` }, timestamp };
+        return { partition, key: `key ${offset % 3}`, value: `${value} ${offset} of ${partition}`, headers: { of: `order ${offset}` }, timestamp };
       });
       await this.ground.producer.send({ topic: this.topic, acks: -1, messages });
     }));
