@@ -1,6 +1,6 @@
 /** Segments whose leaves are at hand, so that each of their records can be proved. */
 import {
-  decodeLeaf, EMPTY_RANGE, GrowingTree, hashToText, LEAF_BYTES, leafHash, minimalPayload, segmentCount, writeLeaf,
+  decodeLeaf, EMPTY_RANGE, GrowingTree, hashToText, LEAF_BYTES, leafHash, minimalPayload, segmentCount,
   type Line, type Offset, type Receipt, type RecordSegment,
 } from '@plait/core';
 import type { SourceRecord } from './ports.ts';
@@ -23,17 +23,16 @@ export class HashedSegment {
     this.bytes = (records ?? []).reduce((sum, { payload }) => sum + payload.length, leaves.length * BYTES_A_LEAF);
   }
 
-  /** Of records that were compared with the segment's root. */
-  static ofRecords(records: readonly SourceRecord[]): HashedSegment {
-    return new HashedSegment(records.map(leafOf), records);
+  /** Of records that were compared with the segment's root, and their leaves, 48 bytes each. */
+  static ofRecords(records: readonly SourceRecord[], leaves: Uint8Array): HashedSegment {
+    return new HashedSegment(splitLeaves(leaves), records);
   }
 
   /** Of leaves, 48 bytes each; undefined if they are not those of the segment. */
   static ofLeaves(bytes: Uint8Array, segment: RecordSegment): HashedSegment | undefined {
     const count = segmentCount(segment);
     if (count === 0n || BigInt(bytes.length) !== count * BigInt(LEAF_BYTES)) return undefined;
-    const leaves = Array.from({ length: Number(count) }, (_, i) => bytes.slice(i * LEAF_BYTES, (i + 1) * LEAF_BYTES));
-    const hashed = new HashedSegment(leaves);
+    const hashed = new HashedSegment(splitLeaves(bytes));
     return hashToText(hashed.#tree.root(count)) === segment.root ? hashed : undefined;
   }
 
@@ -76,10 +75,9 @@ export class HashedSegment {
 /** A leaf, two nodes of the tree, and what arrays take besides. */
 const BYTES_A_LEAF = 400;
 
-function leafOf({ offset, timestamp, payload }: SourceRecord): Uint8Array {
-  const out = new Uint8Array(LEAF_BYTES);
-  writeLeaf({ out, at: 0, offset, timestamp, payload: minimalPayload(payload) });
-  return out;
+/** Copies: a receipt keeps one leaf, and not all of them alive. */
+function splitLeaves(bytes: Uint8Array): readonly Uint8Array[] {
+  return Array.from({ length: bytes.length / LEAF_BYTES }, (_, i) => bytes.slice(i * LEAF_BYTES, (i + 1) * LEAF_BYTES));
 }
 
 /** Bytes of segments that are kept for those who ask for one more record of them. */

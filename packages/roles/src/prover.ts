@@ -97,7 +97,7 @@ export class Prover {
     this.#judge = new LineJudge(options);
     this.#headers = new GrowingTree(start?.history ?? EMPTY_RANGE);
     this.#queues = new LineQueues({
-      source, clock, beyondEndMs: { ...DEFAULT_TIMES, ...times }.beyondEndMs,
+      source, clock, withLeaves: true, beyondEndMs: { ...DEFAULT_TIMES, ...times }.beyondEndMs,
       hasEnded: (segment) => this.state !== undefined && chainOf(this.state, segment).end.generation > segment.generation,
       isSource: async (topic) => (await newest())?.configuration.body.sources.includes(topic),
     });
@@ -217,9 +217,9 @@ export class Prover {
     if (content.kind === 'wrong') return await this.#settleWrong(line, content.finding);
     const newest = this.#caughtUp ? this.state : await this.#judge.ask({ isFresh: false });
     if (newest === undefined) return false;
-    invariant(content.kind === 'records', 'losses are not read');
+    invariant(content.kind === 'records' && content.leaves !== undefined, 'losses are not read, and leaves are asked for');
     if (isVoid(newest.configuration.body.voids, segment)) this.#refuse(line, voidError(line));
-    else this.#prove(line, HashedSegment.ofRecords(content.records));
+    else this.#prove(line, HashedSegment.ofRecords(content.records, content.leaves));
     return true;
   }
 
