@@ -83,6 +83,11 @@ test('every tile is what its definition says; partial ones of any width, whateve
   for (const size of [1, 7, 300, 529]) {
     for (const [path, bytes] of treeFiles(log.headers.slice(0, size))) expect((await get(first, path)).bytes, `${path} of ${size}`).toEqual(bytes);
   }
+  for (const [accepted, encoding] of [['gzip', 'gzip'], ['br, gzip;q=0.5', 'gzip'], ['gzip;q=0', null], ['identity', null]] as const) {
+    const answer = await fetch(`${await urlOf(first)}/tile/entries/000`, { headers: { 'accept-encoding': accepted } });
+    expect(answer.headers.get('content-encoding'), accepted).toBe(encoding);
+    expect(Buffer.from(await answer.arrayBuffer())).toEqual(tiles.get('tile/entries/000'));
+  }
   expect(await get(first, 'tile/0/000', 'HEAD')).toMatchObject({ status: 200, bytes: Buffer.alloc(0), type: 'application/octet-stream' });
 });
 

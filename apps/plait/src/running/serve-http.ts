@@ -2,6 +2,8 @@
  * A transparency log over HTTP, as c2sp.org/tlog-tiles has it: the checkpoint, and the tiles of trees up to its size. Nothing
  * else is there: no tile beyond that size, no empty one, no other spelling of a path.
  */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { isPlaitError, parseCheckpoint, parseNote, parseTilePath, PlaitError, TILE_WIDTH, type Tile } from '@plait/core';
 import type { TileStore } from '@plait/roles';
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
@@ -26,6 +28,8 @@ const TEXT = 'text/plain; charset=utf-8';
 const BYTES = 'application/octet-stream';
 /** The checkpoint changes every second. */
 const FRESH = 'no-cache';
+/** Whether a client takes gzip: headers of blocks are text, hashes cannot be made smaller. */
+const GZIP = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/;
 /** What a tile of a published size holds never changes. */
 const LASTING = 'public, max-age=31536000';
 
@@ -57,9 +61,14 @@ function addRoutes(server: FastifyInstance, store: TileStore): void {
     return published === undefined ? notThere(reply) : reply.type(TEXT).header('cache-control', FRESH).send(`${published.vkey}\n`);
   });
   // Of the address as it was sent: nothing is decoded, so that there is one spelling.
-  server.get('/tile/*', async ({ url }, reply) => {
+  server.get('/tile/*', async ({ url, headers }, reply) => {
     const bytes = await tileAt(store, url.slice(1));
-    return bytes === undefined ? notThere(reply) : reply.type(BYTES).header('cache-control', LASTING).send(bytes);
+    if (bytes === undefined) return notThere(reply);
+    reply.type(BYTES).header('cache-control', LASTING);
+    if (!url.startsWith('/tile/entries/')) return reply.send(bytes);
+    reply.header('vary', 'accept-encoding');
+    if (!GZIP.test(headers['accept-encoding'] ?? '')) return reply.send(bytes);
+    return reply.header('content-encoding', 'gzip').send(await promisify(gzip)(bytes));
   });
 }
 

@@ -167,7 +167,7 @@ function configurationWatch({ kafka, key, log }: RoleSettings, role: RoleName): 
     if (state === undefined || state.configuration.hash === seen) return;
     const { body, hash, version } = state.configuration;
     if (!isAmong(body[KEYS_OF[role]], key.verifier)) {
-      observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${role} key of configuration ` +
+      observe({ event: 'alarm', alarm: 'key-not-in-force', message: `the key ${key.verifier.vkey} is no ${KEY_OF[role]} key of configuration ` +
         `${version}: this ${role} does nothing until a configuration names it` });
     }
     if (role === 'worker') {
