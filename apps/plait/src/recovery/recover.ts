@@ -23,7 +23,7 @@ ledger.json names the new topic: give it to everybody who has the old one, and s
 interrupted, run the same command again.
 
 A role that knew only what the log became after it was rolled back stops on the recovered log: --forget resets it, by its name
-(worker, coordinator, publisher, reader) or its state file. What it remembered, and its copy, are put aside, not removed.
+(worker, coordinator, publisher, serve, reader) or its state file. What it remembered, and its copy, are put aside, not removed.
 
 Examples:
   plait recover --to orders.plait.2
@@ -47,7 +47,7 @@ export function recoverCommand(): Command {
     .option('--from-topic <topic>', 'the damaged topic (default: the one that ledger.json names)')
     .option('--copy <folder...>', 'more folders with copies, from other machines')
     .option('--state <file...>', 'more state files, from other machines')
-    .addOption(new Option('--forget <role>', 'reset what a role remembers: worker, coordinator, publisher, reader, or a state file').conflicts(['to', 'fromTopic', 'copy', 'state']))
+    .addOption(new Option('--forget <role>', 'reset what a role remembers: worker, coordinator, publisher, serve, reader, or a state file').conflicts(['to', 'fromTopic', 'copy', 'state']))
     .addOption(bootstrapOption())
     .addOption(ledgerOption())
     .addOption(logLevelOption())
