@@ -23,7 +23,7 @@ class Recorder implements LineChecker {
     this.stretches.push(stretch);
     this.inHandMax = Math.max(this.inHandMax, (this.inHand += 1));
     // Slower than the lines come.
-    for (let i = stretch.lines.length / 20 + this.#random.int(4); i >= 0; i -= 1) await turn();
+    for (let i = stretch.lines.length / 8 + this.#random.int(4); i >= 0; i -= 1) await turn();
     this.inHand -= 1;
     return stretch.lines.map(() => ({ kind: 'right' }));
   }

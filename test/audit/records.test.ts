@@ -61,7 +61,7 @@ test.each(attacks)('$name', async ({ kinds, of }) => {
   const random = new Prng('records');
   const seen = new Map<string, number>();
   for (const [number, { records, topic, partition }] of world.partitions.entries()) {
-    for (let i = random.int(29); i < records.length; i += 1 + random.int(29)) {
+    for (let i = random.int(47); i < records.length; i += 1 + random.int(47)) {
       const changed = of(records, i);
       const record = records[i] as SourceRecord;
       if (changed === undefined) continue;

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { verifyWorld, worldOf } from './world.ts';
 
-const SEEDS = Number(process.env['PLAIT_AUDIT_SEEDS'] ?? 24);
+const SEEDS = Number(process.env['PLAIT_AUDIT_SEEDS'] ?? 16);
 
 test.each(Array.from({ length: SEEDS }, (_, i) => i + 1))('seed %s', async (seed) => {
   const { honest, world, hasTurmoil, hostile } = await worldOf(seed);

@@ -43,6 +43,8 @@ const REST_MS = 200;
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes: readonly Lane[];
+  /** Records of a full stretch: with a rate no more than those of a second, so that they do not come all at once. */
+  readonly #stretchRecords: number;
   /** All lines that were not taken out yet, in order. */
   #lines: Passed[] = [];
   #start = 0;
@@ -56,6 +58,7 @@ export class Lanes {
 
   constructor(options: LanesOptions) {
     this.#options = options;
+    this.#stretchRecords = Math.min(STRETCH_RECORDS, options.recordsPerSecondMax ?? STRETCH_RECORDS);
     this.#lanes = options.checkers.map((checker) => ({ checker, inHand: 0 }));
   }
 
@@ -97,7 +100,7 @@ export class Lanes {
     if (!isSame) this.#forming.set(name, forming);
     forming.lines.push(passed);
     forming.records += segmentCount(segment);
-    if (forming.records >= STRETCH_RECORDS || forming.lines.length >= STRETCH_LINES_MAX) this.#close(name, forming);
+    if (forming.records >= this.#stretchRecords || forming.lines.length >= STRETCH_LINES_MAX) this.#close(name, forming);
   }
 
   #close(name: string, forming: Forming): void {

@@ -45,14 +45,17 @@ export const TAMPERED_REST_MS = 1_000;
 /** Sizes of which a tile writer knows the root while no checkpoint came: some minutes of blocks under load. */
 export const TREE_ROOTS_MAX = 65_536;
 
-/** Records of one partition that an audit gives to a checker at once, more or less: some MiB to read in one go. */
-export const STRETCH_RECORDS = 16_384;
+/**
+ * Records of one partition that an audit gives to a checker at once, more or less: some MiB to read in one go, so that little
+ * was read ahead in vain when another checker goes on with the partition.
+ */
+export const STRETCH_RECORDS = 65_536;
 
 /** Records in a stretch that is given to a checker which has another in hand. */
 export const STRETCH_RECORDS_MIN = 2_048;
 
 /** Lines in such a stretch, at most. */
-export const STRETCH_LINES_MAX = 512;
+export const STRETCH_LINES_MAX = 2_048;
 
 /** Stretches that a checker has in hand: while it works on one it knows the next. */
 export const STRETCHES_IN_HAND_MAX = 2;
