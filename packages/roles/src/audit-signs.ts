@@ -60,11 +60,13 @@ function signOfBlock(header: BlockHeader, ignored: Ignored): Sign | undefined {
     if (said.accepted.has(header.claim) || ![...said.coordinators.values()].some(isSigned)) return undefined;
     return missing(`a coordinator signed block ${header.height} for a claim that is not in the log`, { expected: 'a claim in the log', found: header.claim });
   }
-  if (state.leader === undefined || header.height < state.height || !isSigned(state.leader.key)) return undefined;
+  // A leader sends the same block again until it has read it.
+  const isRepeat = reason === 'height' && header.height < state.height;
+  if (isRepeat || state.leader === undefined || !isSigned(state.leader.key)) return undefined;
   if (reason === 'other-configuration') {
     return missing(`the leader signed block ${header.height} under a configuration that is not in force`, { expected: state.configuration.hash, found: header.configuration });
   }
-  if (header.height > state.height) {
+  if (reason === 'height') {
     const { height } = state;
     return missing(`the leader signed block ${header.height}, and the log holds only ${height} before it`, { height, expected: `block ${height}`, found: `block ${header.height}` });
   }
