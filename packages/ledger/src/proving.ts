@@ -16,8 +16,8 @@ export interface ProvingContext {
   readonly signal: AbortSignal;
 }
 
-/** Records are needed when their block has come, and the checkpoint takes a while yet: few and full answers. */
-const SOURCE_PACE_MS = 20;
+/** Who follows needs records when their block has come, and the checkpoint takes a while yet: few and full answers. */
+const FOLLOWING_PACE_MS = 20;
 
 /** How long it works. */
 interface ProvingTimes {
@@ -45,7 +45,7 @@ export class Proving {
     const { access: { kafka, log: topic, origin, ledgerKey, patienceMs, memory }, newest, leavesOf, signal } = context;
     await using ports = new AsyncDisposableStack();
     const log = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(start) }), (port) => port.close());
-    const source = ports.adopt(await openSourceReader({ kafka, paceMs: SOURCE_PACE_MS }), (port) => port.close());
+    const source = ports.adopt(await openSourceReader({ kafka, paceMs: isEndless ? FOLLOWING_PACE_MS : 0 }), (port) => port.close());
     const prover = new Prover({
       origin, ledgerKey, log, source, clock: systemClock, newest, openLog: logOpener({ kafka, topic }),
       ...(memory === undefined ? {} : { memory }), ...(start === undefined ? {} : { start }), ...(leavesOf === undefined ? {} : { leavesOf }),
