@@ -7,7 +7,7 @@ from fold import Block, Fold
 from broker import Held, Unreachable
 from messages import CHUNK_BYTES, Line, Message, Segment, Start, Void, parse_message
 from notation import b64, sha256
-from notes import signed_by
+from notes import Key, signed_by
 from trees import Tree, proves
 
 VERIFIED, TAMPERED, SPLIT_VIEW, UNDECIDED = 0, 10, 12, 14
@@ -28,7 +28,8 @@ class Audit:
         self.fold = fold
         self.counts: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
-        self._seen: set[bytes] = set()  # hashes of claims and configurations anywhere in the log so far
+        self._claims: set[bytes] = set()  # hashes of the accepted ones
+        self._coordinators: set[Key] = set()  # that were ever in force
         self._starts: list[Start] = []
 
     def read_log(self, log_start: int, messages: Iterable[tuple[int, bytes]]) -> None:
@@ -40,7 +41,7 @@ class Audit:
             self.counts["messages"] += 1
             if outcome["kind"] == "ignored":
                 self.ignored[f"{outcome['of']}: {outcome['reason']}"] += 1
-                self._look_ahead(position, data, outcome)
+                self._look_for_signs(position, data, outcome)
                 continue
             self.counts[outcome["kind"]] += 1
             self._note(data, outcome["kind"])
@@ -48,41 +49,47 @@ class Audit:
             raise Finding("log-start", "the log holds no genesis of this origin")
 
     def _note(self, data: bytes, kind: str) -> None:
-        """Remembers what a later block may name, and where partitions began anew."""
+        """Remembers which claims were accepted, who might lead, and where partitions began anew."""
         if kind in ("genesis", "configuration"):
-            self._starts += self.fold.state.configuration.limits.starts
-        if kind in ("genesis", "configuration", "claim"):
-            self._seen.add(parse_message(data).note.hash)
+            limits = self.fold.state.configuration.limits
+            self._starts += limits.starts
+            self._coordinators |= set(limits.keys["coordinator"])
+        if kind == "claim":
+            self._claims.add(parse_message(data).note.hash)
 
-    def _look_ahead(self, position: int, data: bytes, outcome: dict) -> None:
+    def _look_for_signs(self, position: int, data: bytes, outcome: dict) -> None:
         """
-        An ignored message of somebody who has the right to sign it, and who read a prefix of this log, cannot know of more than
-        the log holds. If it does, or if a leader's block is not what the log demands, messages are missing or were changed.
+        Who has the right to sign read the log before: an ignored message that knows of more than the log holds, or a leader's
+        block that is not what the log demands, shows that messages before it are missing or were changed.
         """
-        state = self.fold.state
-        if state is None or outcome["reason"] in ("malformed", "other-origin", "other-ledger") or outcome["of"] not in AHEAD:
+        if self.fold.state is None or outcome["reason"] not in SIGNS:
             return
         message = parse_message(data)
-        if outcome["of"] == "claim":
-            self._seen.add(message.note.hash)
-        role = AHEAD[outcome["of"]]
-        keys = [self.fold.ledger_key] if role == "ledger" else state.configuration.limits.keys[role]
-        if signed_by(message.note, keys) is not None:
-            return
-        where = f"the {message.kind} at position {position} ({outcome['reason']})"
-        if self._is_ahead(message):
-            raise Finding("block-missing", f"{where} follows what is not in the log: a message before it is missing or was changed")
-        if message.kind == "block" and message.claim == state.follows and message.height == state.height:
-            raise Finding("block-differs", f"{where}, height {message.height}, is not what the log before it demands")
+        kind, keys = {"configuration": self._sign_of_configuration, "claim": self._sign_of_claim, "block": self._sign_of_block}[
+            message.kind](message, outcome["reason"])
+        if kind is not None and signed_by(message.note, keys) is None:
+            raise Finding(kind, f"the {message.kind} at position {position} ({outcome['reason']}) follows what is not in the log: "
+                                "a message before it is missing or was changed")
 
-    def _is_ahead(self, message: Message) -> bool:
-        """Whether a message knows of more than was accepted before it."""
+    def _sign_of_configuration(self, message: Message, reason: str) -> tuple[str | None, list[Key]]:
+        """What it shows if one of the keys signed it: a kind of finding, or None."""
+        ahead = reason == "previous" or message.version > self.fold.state.configuration.version + 1
+        return "block-missing" if ahead else None, [self.fold.ledger_key]
+
+    def _sign_of_claim(self, message: Message, reason: str) -> tuple[str | None, list[Key]]:
+        """As of a configuration."""
+        ahead = reason == "follows" or message.epoch > self.fold.state.epoch + 1
+        return "block-missing" if ahead else None, self.fold.state.configuration.limits.keys["coordinator"]
+
+    def _sign_of_block(self, message: Message, reason: str) -> tuple[str | None, list[Key]]:
+        """As of a configuration. A leader that was replaced writes on behalf of a claim that the log holds."""
         state = self.fold.state
-        if message.kind == "configuration":
-            return message.version > state.configuration.version and message.previous != state.configuration.note.hash
-        if message.kind == "claim":
-            return message.epoch > state.epoch
-        return message.height > state.height or not {message.claim, message.configuration} <= self._seen
+        if reason in ("no-leader", "other-claim"):
+            return None if message.claim in self._claims else "block-missing", list(self._coordinators)
+        leader = [key for key in self._coordinators if key.text == state.leader]
+        if reason == "height" and message.height < state.height:
+            return None, leader
+        return "block-missing" if reason in ("height", "other-configuration") else "block-differs", leader
 
     def check_checkpoints(self) -> None:
         """Every checkpoint against the tree of headers at its size. What a key signed that was replaced since is evidence only."""
@@ -156,7 +163,10 @@ class Audit:
         return UNDECIDED if self.counts["gone"] + self.counts["unreadable here"] > 0 else VERIFIED
 
 
-AHEAD = {"block": "coordinator", "claim": "coordinator", "configuration": "ledger"}
+SIGNS = {
+    "no-leader", "other-claim", "other-configuration", "height", "first-seq", "cut", "time", "history", "content", "state",
+    "epoch", "follows", "version", "previous",
+}
 
 
 def compare(segment: Segment, held: Held) -> tuple[str, str] | None:
