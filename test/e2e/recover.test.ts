@@ -107,7 +107,10 @@ test('alarm: split-view – coordinators stop at a checkpoint that contradicts t
   const [next, publisher] = [ledger.start('coordinator'), ledger.start('publisher', {}, ['--key', fresh])];
   await grow(ledger, 50);
   // What the old key said is settled once the new one has signed for the blocks: then an audit accuses nobody any more.
-  await ledger.until('a checkpoint by the new key', async () => publisher.lines.some((line) => line['event'] === 'published'));
+  await ledger.until('a checkpoint by the new key', async () => {
+    await using opened = await open(ledger.folder, services.bootstrapServers);
+    return (await opened.verify()).verdict === 'verified';
+  });
   await ledger.verifyAll();
   for (const role of [worker, next, publisher]) await ledger.stop(role);
 });
