@@ -73,7 +73,6 @@ test('lines and results come through as they are', async () => {
     seen.push(stretch);
     return [{ kind: 'right' }, wrong];
   });
-  await checker.ready();
   expect(await checker.check(stretchOf(2n ** 62n))).toEqual([{ kind: 'right' }, wrong]);
   expect(seen).toEqual([stretchOf(2n ** 62n)]);
 });
@@ -120,26 +119,26 @@ describe('what goes wrong there is known here', () => {
     });
     const checker = new ThreadChecker(channel);
     open.push(checker);
-    await expect(checker.ready()).rejects.toMatchObject({ code: 'config', message: 'lacks a right' });
-    await expect(checker.check(stretchOf(0n))).rejects.toMatchObject({ code: 'config' });
+    const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
+    for (const error of [...(await Promise.all(asked)), await failure(checker.check(stretchOf(2n)))]) expect(error).toMatchObject({ code: 'config', message: 'lacks a right' });
   });
 });
 
 describe('a thread that ends', () => {
   test.each([['error', new Error('out of memory'), /out of memory/], ['exit', 1, /ended with code 1/]] as const)('by %s: all that waits fails, and what is asked later', async (event, value, says) => {
     const { checker, channel } = checkerIn(async () => new Promise(() => undefined));
-    await checker.ready();
-    const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
+      const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
     channel.tell(event, value);
     for (const error of [...(await Promise.all(asked)), await failure(checker.check(stretchOf(2n)))]) expect(String(error)).toMatch(says);
   });
 
-  test('before it was ready', async () => {
+  test('before it was open', async () => {
     const channel = new Channel(async () => new Promise(() => undefined));
     const checker = new ThreadChecker(channel);
     open.push(checker);
+    const asked = checker.check(stretchOf(0n));
     channel.tell('exit', 13);
-    await expect(checker.ready()).rejects.toThrow('ended with code 13');
+    await expect(asked).rejects.toThrow('ended with code 13');
   });
 
   test('by being closed, as often as one likes', async () => {

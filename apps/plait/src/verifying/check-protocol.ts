@@ -2,7 +2,7 @@
  * A checker of lines in another thread: what the two ends say to each other, and both ends. Nothing but plain data crosses.
  *
  *     here                                there
- *       │                                   opens the checker: ready, or failed
+ *       │                                   opens the checker; if it cannot: unusable, error
  *       check n, stretch ─────────────────► compares its lines
  *       ◄────────────── checked n, results, or failed n, error
  */
@@ -17,7 +17,6 @@ export interface CheckRequest {
 
 /** From the thread. Answers come in any order, each once. */
 export type CheckAnswer =
-  | { readonly kind: 'ready' }
   /** The checker could not be opened; nothing else comes. */
   | { readonly kind: 'unusable'; readonly error: SentError }
   | { readonly kind: 'checked'; readonly id: number; readonly results: readonly LineResult[] }
@@ -50,7 +49,6 @@ export async function serveChecks(port: ThreadPort, open: () => Promise<LineChec
       (error: unknown) => port.postMessage({ kind: 'failed', id, error: sendError(error) }),
     );
   });
-  port.postMessage({ kind: 'ready' });
 }
 
 interface Waiting {
@@ -58,26 +56,18 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The checker in a thread. Once the thread has ended, all that waits for it fails, and whatever is asked later. */
+/** The checker in a thread; what is asked before it is open waits there. Once the thread has ended, all that waits for it fails, and whatever is asked later. */
 export class ThreadChecker implements LineChecker {
   readonly #thread: CheckThread;
-  readonly #ready = Promise.withResolvers<void>();
   readonly #waiting = new Map<number, Waiting>();
   #asked = 0;
   #ended: Error | undefined;
 
   constructor(thread: CheckThread) {
     this.#thread = thread;
-    // Whoever opened it awaits it; others learn of the same failure from what they ask.
-    this.#ready.promise.catch(() => undefined);
     thread.on('message', (answer) => this.#take(answer));
     thread.on('error', (error) => this.#end(error));
     thread.on('exit', (code) => this.#end(new Error(`a thread that checks records ended with code ${code}`)));
-  }
-
-  /** Resolves once the thread's checker is open. Rejects with what opening it threw. */
-  async ready(): Promise<void> {
-    await this.#ready.promise;
   }
 
   async check(stretch: LineStretch): Promise<readonly LineResult[]> {
@@ -97,7 +87,6 @@ export class ThreadChecker implements LineChecker {
   }
 
   #take(answer: CheckAnswer): void {
-    if (answer.kind === 'ready') return this.#ready.resolve();
     if (answer.kind === 'unusable') return this.#end(receiveError(answer.error));
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);
@@ -107,7 +96,6 @@ export class ThreadChecker implements LineChecker {
 
   #end(error: Error): void {
     this.#ended ??= error;
-    this.#ready.reject(this.#ended);
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }

@@ -11,14 +11,15 @@ export async function openChecker(place: PlaceOptions): Promise<LineChecker> {
   return new RecordChecker({ source: await openRecords(place), clock: systemClock });
 }
 
-/** `count` checkers, in threads if there are several; closed by `ports`. Throws as {@link openChecker}. */
+/**
+ * `count` checkers, in threads if there are several: those begin while they are asked already, and throw then what opening them
+ * threw. Closed by `ports`. Throws as {@link openChecker}.
+ */
 export async function openCheckers(
   place: PlaceOptions, { count, ports }: { readonly count: number; readonly ports: AsyncDisposableStack },
 ): Promise<readonly LineChecker[]> {
   if (count === 1) return [ports.adopt(await openChecker(place), (checker) => checker.close())];
-  const checkers = Array.from({ length: count }, () => ports.adopt(startThread(place), (checker) => checker.close()));
-  await Promise.all(checkers.map((checker) => checker.ready()));
-  return checkers;
+  return Array.from({ length: count }, () => ports.adopt(startThread(place), (checker) => checker.close()));
 }
 
 function startThread({ logLevel, ...place }: PlaceOptions): ThreadChecker {

@@ -9,7 +9,7 @@ import { pinnedOf } from '../running/wiring.ts';
 import type { AuditorMemory } from './auditor-memory.ts';
 import { openCheckers } from './checkers.ts';
 import type { VerifyOutcome } from './outcome.ts';
-import { logPlace, openRecords, recordsFrom } from './places.ts';
+import { findPlaces, openRecords } from './places.ts';
 import { progressView } from './progress-view.ts';
 import { digesting, LogDigest, OtherLog, ProgressKeeper } from './resuming.ts';
 
@@ -19,6 +19,7 @@ export interface VerificationOptions extends CommonOptions {
   readonly toSeq?: bigint;
   readonly workers: number;
   readonly rate?: number;
+  readonly logDir?: readonly string[];
   readonly leaves?: string;
   readonly resume: boolean;
 }
@@ -54,25 +55,24 @@ export async function runVerification(verification: Verification): Promise<Ran |
 async function attempt(verification: Verification, mark: VerifyProgressMark | undefined): Promise<Ran | undefined> {
   const { options, ledger, memory, log, signal } = verification;
   await using ports = new AsyncDisposableStack();
-  const place = await logPlace(options, ledger, log);
+  const places = await findPlaces(options, ledger, log);
   const digest = new LogDigest();
   const firstSeq = mark?.firstSeq ?? seq(options.fromSeq ?? 0n);
   const keeper = new ProgressKeeper(memory.progressFile, { origin: ledger.origin, firstSeq, gone: mark?.gone ?? 0n }, digest);
   const checkers = (await openCheckers(options, { count: options.workers, ports })).map((checker) => keeper.watch(checker));
   const view = ports.adopt(progressView(log, mark?.nextSeq ?? firstSeq), (each) => each.end());
-  const { openLog, retentionOf, from } = place;
-  const pinned = { ...pinnedOf(ledger), openSource: () => openRecords(options), ...(retentionOf === undefined ? {} : { retentionOf }) };
+  const read: VerifyPorts = { ...pinnedOf(ledger), ...places.ports, openSource: () => openRecords(options) };
   const wanted = await wantedOf(verification, mark, ports);
   try {
-    const report = await verifyLedger({ ...pinned, openLog: firstDigested(openLog, digest, mark) }, {
+    const report = await verifyLedger({ ...read, openLog: firstDigested(read.openLog, digest, mark) }, {
       ...wanted, checkers, signal, onProgress: (progress) => {
         keeper.update(progress);
         view.update(progress);
       },
     });
-    const exact = await shownByItself(report, { ...pinned, openLog }, wanted);
+    const exact = await shownByItself(report, read, wanted);
     await keeper.end();
-    return { report: withGone(exact, mark), records: recordsFrom(options), log: from, ...(mark === undefined ? {} : { resumed: mark }) };
+    return { report: withGone(exact, mark), records: places.records, log: places.log, ...(mark === undefined ? {} : { resumed: mark }) };
   } catch (error) {
     if (error instanceof OtherLog) throw error;
     view.end();

@@ -53,6 +53,7 @@ export function verifyCommand(): Command {
     .option('--to-seq <n>', 'read the records below this seq', seqArgument)
     .option('--workers <n>', 'threads that read records, each with connections of its own', countArgument(1, WORKERS_MAX), Math.min(2, availableParallelism()))
     .option('--rate <records>', 'read at most so many records a second', countArgument(1, RATE_MAX))
+    .option('--log-dir <folder...>', 'read the records out of Kafka\'s own segment files in these folders (log.dirs, a copy, tiered segments), and the log too if it is there: then no broker is needed')
     .option('--leaves <folder>', 'leaves that "plait serve --leaves" keeps: with them the very record is named')
     .option('--trusted-checkpoint <file...>', 'a signed checkpoint that you have kept, which the log must extend')
     .addOption(new Option('--resume', 'go on where an interrupted run ended').default(false).conflicts('fromSeq'))
