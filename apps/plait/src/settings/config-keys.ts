@@ -26,7 +26,7 @@ export function commandsOf(command: Command, path: readonly string[] = []): { re
 
 /** The key of an option: its long name. */
 export function keyOf(option: Option): string {
-  return (option.long ?? option.flags).replace(/^--(no-)?/, '');
+  return (option.long ?? option.flags).replace(option.negate ? /^--no-/ : /^--/, '');
 }
 
 /** The options of a command that a file or a variable may set. */
