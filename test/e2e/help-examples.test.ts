@@ -58,7 +58,7 @@ function environment(command: string): NodeJS.ProcessEnv {
   const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PLAIT_')));
   // The demo makes a topic `orders` of its own, on a Kafka of its own.
   const there = command === 'demo' ? {} : { PLAIT_BOOTSTRAP_SERVERS: services.bootstrapServers, PLAIT_REDIS_URL: services.redisUrl };
-  return { ...own, ...there, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` };
+  return { ...own, ...there, XDG_CONFIG_HOME: folder, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` };
 }
 
 /** Runs a line by a shell; what goes on is told to end once it is at work. */

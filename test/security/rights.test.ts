@@ -64,7 +64,7 @@ function namesOf(user: string): Readonly<Record<Where, string>> {
 
 it('the table in docs/OPERATING.md is read whole', () => {
   expect(rows.map(({ user }) => user)).toEqual([
-    'init', 'worker', 'coordinator', 'publisher', 'serve', 'serve-leaves', 'read', 'locate', 'receipt', 'read-group', 'status', 'history', 'consistency', 'reconfigure-add-topic',
+    'init', 'worker', 'coordinator', 'publisher', 'serve', 'serve-leaves', 'read', 'locate', 'receipt', 'read-group', 'verify', 'status', 'history', 'consistency', 'reconfigure-add-topic',
   ]);
   expect(cases.length).toBeGreaterThan(20);
 });
@@ -107,6 +107,8 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
         return [command, join(folder, 'serve', 'checkpoint'), join(folder, 'serve', 'checkpoint'), ...at(ledger())];
       case 'serve --leaves':
         return ['serve', '--leaves', join(folder, `${user}.leaves`), '--listen', '127.0.0.1:0', ...at(ledger()), ...own];
+      case 'verify':
+        return [command, '--memory', join(folder, `${user}.memory`), ...at(ledger())];
       case 'locate':
         return [command, '--seq', '0', ...at(ledger())];
       case 'receipt':
@@ -172,6 +174,7 @@ describe.skipIf(java === undefined)(java === undefined ? 'rights (skipped: needs
     expect(await mustDo('locate', 'locate')).toContain(`${SOURCE}/`);
     expect(await mustDo('receipt', 'receipt')).toContain('verify-receipt');
     expect(await mustDo('consistency', 'consistency')).toContain('consistent');
+    expect(await mustDo('verify', 'verify')).toMatch(/^verified /);
     expect(await mustDo('status', 'status')).toContain(SOURCE);
     expect(await mustDo('history', 'history')).toContain('genesis');
   });
