@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises';
 import { createKafka } from '@plait/kafka';
 import { launch, type Services } from '@plait/launcher';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KIND_WORDS } from '../../apps/plait/src/verifying/outcome.ts';
 import { Harness } from '../kafka/harness.ts';
 import { WAVES, type Attack } from './attack.ts';
 import { COLUMNS, later, read, remember, runOn, withLeaves, withMemory, without } from './columns.ts';
@@ -101,6 +102,11 @@ describe('the table of docs/SECURITY.md', () => {
   test('has these columns and attacks', () => {
     expect(head).toEqual(['attack', ...COLUMNS]);
     expect(table.map(([name]) => name)).toEqual(ATTACKS.map(({ name }) => name));
+  });
+
+  test('shows every kind of finding', () => {
+    const cells = table.flat().join('\n');
+    expect(Object.keys(KIND_WORDS).filter((kind) => !cells.includes(`\`${kind}\``))).toEqual([]);
   });
 
   test.each(ATTACKS)('$name', ({ name }) => {

@@ -38,7 +38,7 @@ export async function read({ file, ground }: SmallLedger): Promise<string> {
     return `0, ${nextSeq} seqs`;
   } catch (error) {
     const { partition, firstOffset, nextOffset } = isPlaitError(error) ? error.details : {};
-    return `${exitCodeOf(error)} orders/${partition} ${firstOffset} … ${nextOffset}`;
+    return `${exitCodeOf(error)}${partition === undefined ? '' : ` orders/${partition} ${firstOffset} … ${nextOffset}`}`;
   }
 }
 

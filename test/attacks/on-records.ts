@@ -2,7 +2,7 @@
 import { utf8Encode, type Payload } from '@plait/core';
 import { createTopic } from '../kafka/client.ts';
 import { WAVES, type Attack } from './attack.ts';
-import { batchAt, blankBatch, changeRecord, editPartition, insertBatch, readPartition, removeBatch, removeRecord, swapRecords, truncateAt, type Edit } from './segment-file.ts';
+import { batchAt, blankBatch, changeRecord, editPartition, insertBatch, insertRecord, readPartition, removeBatch, removeRecord, swapRecords, truncateAt, type Edit } from './segment-file.ts';
 import { PARTITIONS, WAVE } from './small-ledger.ts';
 
 const HOUR_MS = 3_600_000;
@@ -41,6 +41,7 @@ export const ON_RECORDS: readonly Attack[] = [
     },
   },
   inFile('a record removed and the rest renumbered', removeRecord(TARGET)),
+  inFile('a record added and the rest renumbered', insertRecord(TARGET, () => ({ payload: { key: null, value: utf8Encode('never written'), headers: [] } }))),
   inFile('a middle batch blanked', blankBatch(TARGET)),
   inFile('the sequenced tail truncated', truncateAt(BigInt(2 * WAVE))),
   deleteHead('the head deleted with DeleteRecords, `retention.ms` −1', -1),

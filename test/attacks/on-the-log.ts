@@ -69,6 +69,20 @@ async function rollBack(ledger: SmallLedger): Promise<void> {
   for (const partition of PARTITIONS) await editPartition(ledger.partitionFolder(partition), truncateAt(BigInt(2 * WAVE)));
 }
 
+/** Roles that know nothing of what was before number the same records anew, and more of them. */
+const regrown = (name: string, { publishes }: { publishes: boolean }): Attack => ({
+  name,
+  onDisk: (ledger) => editLog(ledger, (messages) => truncateAt(reportOf(messages, 1))),
+  afterwards: async (ledger) => {
+    await using team = await ledger.team('regrown', { publishes });
+    for (let wave = 0; wave < 2; wave++) {
+      await team.sequence();
+      await ledger.write();
+    }
+    await team.sequence();
+  },
+});
+
 export const ON_THE_LOG: readonly Attack[] = [
   onDisk('a block edited', (messages) => rewrite(positionOf(messages, 'block', BLOCK), withOtherHash('root '))),
   resigned,
@@ -107,18 +121,15 @@ export const ON_THE_LOG: readonly Attack[] = [
       await ledger.append(signNote(formatCheckpoint({ kind: 'checkpoint', origin, size: height, root: NONSENSE }), ledger.keys.checkpoint));
     },
   },
-  onDisk('the log\'s tail truncated', (messages) => truncateAt(reportOf(messages, 2))),
   {
-    name: 'the log truncated and regrown',
-    onDisk: (ledger) => editLog(ledger, (messages) => truncateAt(reportOf(messages, 1))),
-    afterwards: async (ledger) => {
-      await using team = await ledger.team('regrown');
-      for (let wave = 0; wave < 2; wave++) {
-        await team.sequence();
-        await ledger.write();
-      }
-      await team.sequence();
+    name: 'the log\'s head deleted with DeleteRecords',
+    online: async (ledger) => {
+      const { ground, file } = ledger;
+      await ground.harness.deleteBefore({ topic: file.log, partition: 0 }, positionOf(await ledger.messages(), 'block', BLOCK));
     },
   },
+  onDisk('the log\'s tail truncated', (messages) => truncateAt(reportOf(messages, 2))),
+  regrown('the log truncated and regrown', { publishes: true }),
+  regrown('the log truncated and regrown without checkpoints', { publishes: false }),
   { name: 'the whole cluster rolled back to an older copy', onDisk: rollBack },
 ];

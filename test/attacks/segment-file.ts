@@ -163,6 +163,21 @@ export function removeRecord(offset: bigint): Edit {
   };
 }
 
+/** Puts a copy of a record, changed, before it; that and all behind it move down by one. */
+export function insertRecord(offset: bigint, change: (record: StoredRecord) => Partial<StoredRecord>): Edit {
+  return (batches) => {
+    const found = recordAt(batches, offset);
+    const inserted = { ...found, ...change(found), offset };
+    return batches.map((batch) => {
+      if (batch.nextOffset <= offset) return batch;
+      if (batch.baseOffset > offset) return shifted(batch, 1n);
+      const at = batch.records.indexOf(found);
+      const behind = batch.records.slice(at).map((record) => ({ ...record, offset: record.offset + 1n }));
+      return withRecords({ ...batch, nextOffset: batch.nextOffset + 1n }, [...batch.records.slice(0, at), inserted, ...behind]);
+    });
+  };
+}
+
 /** Leaves of the batch that holds `offset` only its head, as Kafka's own compaction does: its offsets hold nothing. */
 export function blankBatch(offset: bigint): Edit {
   return (batches) => batches.map((batch) => (holds(batch, offset) ? { ...batch, records: [] } : batch));

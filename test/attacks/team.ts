@@ -22,6 +22,8 @@ export interface TeamOptions {
   readonly memory: string;
   /** As a coordinator's. */
   readonly snapshotMessages?: number;
+  /** Whether the publisher does anything. Default true. */
+  readonly publishes?: boolean;
 }
 
 interface Members {
@@ -104,14 +106,14 @@ export class Team implements AsyncDisposable {
     });
   }
 
-  /** Waits until all that was reported is in one more block, and a checkpoint over it in the log. */
+  /** Waits until all that was reported is in one more block, and, if there are to be any, a checkpoint over it in the log. */
   async seal(): Promise<void> {
     const { coordinator, publisher, read } = this.#members;
-    const { kafka, file } = this.#options;
+    const { kafka, file, publishes = true } = this.#options;
     const end = (await patiently(() => topicOffsets({ kafka, topic: file.log })))[0]?.end ?? 0n;
     await this.#drive('a claim', coordinator, () => coordinator.leading);
     await this.#drive('a block', coordinator, () => coordinator.state?.pending === 0 && coordinator.state.position + 1n >= end);
-    await this.#drive('a checkpoint', publisher, () => read.checkpoint >= (coordinator.state?.height ?? 0n));
+    if (publishes) await this.#drive('a checkpoint', publisher, () => read.checkpoint >= (coordinator.state?.height ?? 0n));
   }
 
   /** What is new is numbered, as far as the roles take it, until one more checkpoint is in the log or it is no more time. Throws what ends a role. */

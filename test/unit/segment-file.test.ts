@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { encodePayload, utf8Encode, type Payload } from '@plait/core';
 import { describe, expect, test } from 'vitest';
 import {
-  batchAt, blankBatch, changeRecord, decodeSegmentFile, editPartition, encodeSegmentFile, insertBatch, readPartition, removeBatch, removeRecord, swapRecords,
+  batchAt, blankBatch, changeRecord, decodeSegmentFile, editPartition, encodeSegmentFile, insertBatch, insertRecord, readPartition, removeBatch, removeRecord, swapRecords,
   truncateAt, type Edit, type StoredBatch,
 } from '../attacks/segment-file.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
@@ -65,6 +65,12 @@ describe('an edit', () => {
     expect(shown(after(removeRecord(1n)))).toEqual(['0…2: 0=a 1=c', '2…4: 2=d 3=e', '4…5: 4=f']);
     expect(shown(after(removeRecord(4n)))).toEqual([untouched[0], '3…4: 3=d', '4…5: 4=f']);
     expect(shown(after(removeRecord(5n)))).toEqual(untouched.slice(0, 2));
+  });
+
+  test('adds a record and renumbers the rest', () => {
+    expect(shown(after(insertRecord(4n, () => ({ payload: payload('X') }))))).toEqual([untouched[0], '3…6: 3=d 4=X 5=e', '6…7: 6=f']);
+    expect(shown(after(removeRecord(4n))))
+      .toEqual(shown(removeRecord(4n)(removeRecord(4n)(after(insertRecord(4n, () => ({ payload: payload('X') })))))));
   });
 
   test('blanks, removes, inserts and cuts off batches', () => {
