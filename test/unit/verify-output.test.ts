@@ -42,7 +42,7 @@ const finding: VerifyFinding = {
 };
 const tampered: VerifyReport = { ...verified, verdict: 'tampered', finding, range: { firstSeq: seq(0n), nextSeq: seq(88_123n) } };
 const outcome = (report: VerifyReport, more: Partial<VerifyOutcome> = {}): VerifyOutcome => ({
-  report, records: 'kafka', log: 'kafka', memory: { folder: '/home/auditor/.config/plait/example.com_orders-0123456789ab', first: false, remembered: report.verdict === 'verified' },
+  report, records: 'kafka', log: 'kafka', memory: { folder: '/auditor/.config/plait/example.com_orders-0123456789ab', first: false, remembered: report.verdict === 'verified' },
   durationMs: 12_345.6, ...more,
 });
 
