@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress';
 import type { VerifyProgress } from '@plait/ledger';
 import type { Log } from '../log.ts';
+import { ageText } from '../reading/status-text.ts';
 import { many } from './report-text.ts';
 
 /** Gets each progress as it comes. */
@@ -28,23 +29,30 @@ export function fractionOf({ position, end, nextSeq, totalSeqs }: VerifyProgress
   return totalSeqs <= firstSeq ? ofLog : (ofLog * Number(nextSeq - firstSeq)) / Number(totalSeqs - firstSeq);
 }
 
+/** How long the rest takes if it goes on as it went; undefined while nothing is done. */
+function leftMsOf(done: number, tookMs: number): number | undefined {
+  return done > 0 ? Math.round((tookMs * (1 - done)) / done) : undefined;
+}
+
 function barView(firstSeq: bigint): ProgressView {
   const bar = new SingleBar({
-    format: 'verifying {bar} {percentage}%  {seqs} seqs  {eta_formatted} left', stream: process.stderr,
+    format: 'verifying {bar} {percentage}%  {seqs} seqs  {left}', stream: process.stderr,
     barsize: 30, barCompleteChar: '█', barIncompleteChar: '░',
-    // Some ten seconds of updates, so that the time left does not jump about.
-    etaBuffer: 40, fps: 4, clearOnComplete: true, emptyOnZero: true, linewrap: false,
+    fps: 4, clearOnComplete: true, emptyOnZero: true, linewrap: false,
     // Ctrl-C is for the command: it ends this view, too.
     gracefulExit: false,
   });
+  const startMs = performance.now();
   let dueMs = 0;
   return {
     update: (progress) => {
       const nowMs = performance.now();
       if (nowMs < dueMs) return;
       dueMs = nowMs + BAR_MS;
-      const payload = { seqs: many(progress.nextSeq) };
-      if (bar.isActive) bar.update(Math.floor(fractionOf(progress, firstSeq) * STEPS), payload);
+      const done = fractionOf(progress, firstSeq);
+      const leftMs = leftMsOf(done, nowMs - startMs);
+      const payload = { seqs: many(progress.nextSeq), left: leftMs === undefined ? '' : `${ageText(leftMs)} left` };
+      if (bar.isActive) bar.update(Math.floor(done * STEPS), payload);
       else bar.start(STEPS, 0, payload);
     },
     end: () => bar.stop(),
@@ -60,10 +68,10 @@ function lineView(log: Log, firstSeq: bigint): ProgressView {
       if (nowMs < dueMs) return;
       dueMs = nowMs + LINE_MS;
       const done = fractionOf(progress, firstSeq);
-      const leftSeconds = done > 0 ? Math.round(((nowMs - startMs) * (1 - done)) / done / 1_000) : undefined;
+      const leftMs = leftMsOf(done, nowMs - startMs);
       const { nextSeq, records } = progress;
-      log.info({ event: 'verifying', nextSeq: String(nextSeq), records: String(records), percent: Math.floor(done * 100), leftSeconds },
-        `${Math.floor(done * 100)} % verified, below seq ${nextSeq}${leftSeconds === undefined ? '' : `, about ${leftSeconds} s left`}`);
+      log.info({ event: 'verifying', nextSeq: String(nextSeq), records: String(records), percent: Math.floor(done * 100), leftMs },
+        `${Math.floor(done * 100)} % verified, below seq ${nextSeq}${leftMs === undefined ? '' : `, about ${ageText(leftMs)} left`}`);
     },
     end: () => undefined,
   };
