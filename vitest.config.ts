@@ -84,7 +84,7 @@ export default defineConfig({
           env,
           testTimeout: 240_000,
           hookTimeout: 180_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
           provide: { platform: 'node' },
         },
