@@ -8,6 +8,7 @@ import {
   saveVerifyProgress, type RememberedCheckpoint, type VerifyProgressMark,
 } from '@plait/disk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AuditorMemory, memoryFolder, userFolder } from '../../apps/plait/src/verifying/auditor-memory.ts';
 
 const ORIGIN = 'example.com/orders';
 const KEY = makeSignerKey(ORIGIN, new Uint8Array(32).fill(7));
@@ -110,4 +111,31 @@ test('progress is saved, replaced and forgotten', async () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
   for (let i = 0; i < 2; i += 1) await forgetVerifyProgress(path);
   expect(await loadVerifyProgress(path)).toBeUndefined();
+});
+
+const ledger = (origin: string, key = 'key') => ({ origin, ledgerKey: key, log: 'orders.plait' });
+
+describe('the memory of an auditor', () => {
+  test('lies in the folder for settings; a relative one counts for nothing', () => {
+    expect(userFolder({ XDG_CONFIG_HOME: '/settings' })).toBe('/settings/plait');
+    for (const XDG_CONFIG_HOME of ['', 'settings', './settings']) expect(userFolder({ XDG_CONFIG_HOME })).toMatch(/\/\.config\/plait$/);
+  });
+
+  test('has a folder for each ledger, whatever its name is', () => {
+    const origins = ['example.com/orders', 'example.com_orders', '..', '../..', '/', 'a'.repeat(200), `${'a'.repeat(199)}b`];
+    const folders = [...origins.map((origin) => memoryFolder('/m', ledger(origin))), memoryFolder('/m', ledger('..', 'other'))];
+    expect(new Set(folders).size).toBe(folders.length);
+    for (const each of folders) expect(each).toMatch(/^\/m\/[\w.-]{1,60}-[0-9a-f]{12}$/);
+  });
+
+  test('is empty at first, and then has what was remembered', async () => {
+    const base = join(folder, 'memory');
+    const first = await AuditorMemory.open(base, ledger(ORIGIN));
+    expect([first.isFirst, first.trusted]).toEqual([true, []]);
+    const { checkpoint, note, ledgerId } = remembered(7n);
+    await first.remember({ ledgerId, checkpoint: { name: 'the log', checkpoint, note } }, 1_795_413_600_000);
+    const again = await AuditorMemory.open(base, ledger(ORIGIN));
+    expect([again.isFirst, again.trusted]).toEqual([false, [{ name: 'remembered on 2026-11-23 06:00 UTC', checkpoint, note }]]);
+    expect((await AuditorMemory.open(base, ledger('example.com/other'))).isFirst).toBe(true);
+  });
 });

@@ -80,7 +80,7 @@ export class AuditorMemory {
   }
 
   /** Remembers the newest checkpoint of a run that found nothing wrong, if there is one. Throws as `saveCheckpoint`. */
-  async remember({ ledgerId, checkpoint }: VerifyReport, timeMs: number): Promise<void> {
+  async remember({ ledgerId, checkpoint }: Pick<VerifyReport, 'ledgerId' | 'checkpoint'>, timeMs: number): Promise<void> {
     if (checkpoint === undefined || ledgerId === undefined) return;
     await saveCheckpoint(this.#checkpointFile, { ledgerId, timeMs: BigInt(timeMs), note: checkpoint.note, checkpoint: checkpoint.checkpoint });
   }
