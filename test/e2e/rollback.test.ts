@@ -40,6 +40,7 @@ async function whileDown(change: () => Promise<void>): Promise<void> {
   await services.kafka?.start();
 }
 
+const auditorMemory = (): string => join(ledger.folder, '..', 'auditor');
 const readerState = (): string => join(ledger.folder, '..', 'reader.json');
 
 async function grow(records: number): Promise<void> {
@@ -66,6 +67,9 @@ test('alarm: rolled-back – running roles notice that an older copy of the log 
   await grow(300);
   seen = (await ledger.verifyAll()).seen;
   logEnd = (await ledger.status()).log.end;
+  const fromFiles = await ledger.plait('verify', '--memory', auditorMemory(), '--bootstrap-server', '127.0.0.1:1', '--log-dir', join(services.kafka?.dataDir ?? '', '1'));
+  expect(fromFiles.code, fromFiles.stderr + fromFiles.stdout).toBe(0);
+  expect(fromFiles.stdout).toMatch(/hashed again.*from segment files\n[^]*blocks, from segment files\n/);
   const roles = [...ledger.running('worker'), ...ledger.running('coordinator'), ...ledger.running('publisher')];
   const reader = startPlait(['read', '--follow', '--state', readerState(), '--ledger', ledger.folder], { PLAIT_BOOTSTRAP_SERVERS: services.bootstrapServers });
   await ledger.until('the reader remembers', async () => (await stat(readerState()).catch(() => undefined)) !== undefined);
@@ -89,6 +93,9 @@ test('alarm: rolled-back – roles that are started again refuse, too', { timeou
   expect(read.code, read.stderr).toBe(11);
   const status = await ledger.plait('status', '--state', readerState());
   expect(status.code, status.stderr).toBe(11);
+  const audited = await ledger.plait('verify', '--memory', auditorMemory());
+  expect(audited.code, audited.stderr).toBe(11);
+  expect(audited.stdout).toContain('ROLLED BACK');
   expect((await before.status()).log.end).toBe(end);
 });
 
