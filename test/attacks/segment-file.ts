@@ -7,7 +7,7 @@
  *     | baseTimestamp int64 | maxTimestamp int64 | producerId int64 | epoch int16 | sequence int32 | count int32 | records
  *       27                    35                   43                 51            53               57            61
  *
- * The broker must be down meanwhile. It counts the indexes beside a file as lost when they are not there, and builds them anew.
+ * The broker must be down meanwhile. Where batches are no longer where its indexes say, these are removed: it builds them anew.
  */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -244,14 +244,20 @@ export async function readPartition(folder: string): Promise<StoredBatch[]> {
   return (await Promise.all(files.map((name) => readFile(join(folder, name))))).flatMap(decodeSegmentFile);
 }
 
+/** Where each batch lies, as the indexes have it. */
+function placesOf(batches: readonly StoredBatch[]): string {
+  return batches.map((batch) => `${batch.baseOffset} ${encodeBatch(batch).length}`).join('\n');
+}
+
 /** Changes a partition of one segment file in its folder, while the broker is down. Throws an Error if there are more files, or if nothing changes. */
 export async function editPartition(folder: string, edit: Edit): Promise<void> {
   const [name, ...more] = (await readdir(folder)).filter((each) => each.endsWith('.log'));
   if (name === undefined || more.length > 0) throw new Error(`${folder}: wanted one segment file`);
-  const before = await readFile(join(folder, name));
-  const after = encodeSegmentFile(edit(decodeSegmentFile(before)));
-  if (after.equals(before)) throw new Error(`${folder}: nothing was changed`);
-  await writeFile(join(folder, name), after);
+  const before = decodeSegmentFile(await readFile(join(folder, name)));
+  const after = edit(before);
+  if (encodeSegmentFile(after).equals(encodeSegmentFile(before))) throw new Error(`${folder}: nothing was changed`);
+  await writeFile(join(folder, name), encodeSegmentFile(after));
+  if (placesOf(after) === placesOf(before)) return;
   const derived = (await readdir(folder)).filter((each) => /\.(?:index|timeindex|txnindex|snapshot)$/.test(each));
   await Promise.all(derived.map((each) => rm(join(folder, each))));
 }

@@ -89,6 +89,8 @@ test('a partition is changed in its folder, and its indexes are left to the brok
     const name = '00000000000000000000';
     for (const [suffix, bytes] of [['log', file()], ['index', 'x'], ['timeindex', 'x']] as const) await writeFile(join(folder, `${name}.${suffix}`), bytes);
     await writeFile(join(folder, 'partition.metadata'), 'x');
+    await editPartition(folder, changeRecord(4n, () => ({ payload: payload('X') })));
+    expect(await readdir(folder)).toHaveLength(4);
     await editPartition(folder, truncateAt(3n));
     expect(await readdir(folder)).toEqual([`${name}.log`, 'partition.metadata']);
     expect((await readFile(join(folder, `${name}.log`))).equals(written(0n, ['a', 'b', 'c']))).toBe(true);
