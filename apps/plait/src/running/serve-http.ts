@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { isPlaitError, parseCheckpoint, parseNote, parseTilePath, PlaitError, TILE_WIDTH, type Tile } from '@plait/core';
 import type { TileStore } from '@plait/roles';
-import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Log } from '../log.ts';
 
 /** Where to listen. */
@@ -35,10 +35,14 @@ const LASTING = 'public, max-age=31536000';
 
 /** Serves what `store` holds from now on. Throws `config` if nobody can listen at that address. */
 export async function openTileServer({ store, address, log }: { readonly store: TileStore; readonly address: ListenAddress; readonly log: Log }): Promise<TileServer> {
-  const server = fastify({ logger: false, forceCloseConnections: true });
+  // Of an address that cannot be decoded, too, nothing is there.
+  const server = fastify({ logger: false, forceCloseConnections: true, frameworkErrors: (_error, _, reply) => notThere(reply) });
   addRoutes(server, store);
+  // Nobody has anything to send: no body is read.
+  server.removeAllContentTypeParsers();
   server.setNotFoundHandler((_, reply) => notThere(reply));
-  server.setErrorHandler((error: Error, _, reply) => {
+  server.setErrorHandler((error: FastifyError, _, reply) => {
+    if ((error.statusCode ?? 500) < 500) return notThere(reply);
     log.warn({ event: 'waiting' }, error.message);
     return reply.code(503).type(TEXT).header('cache-control', FRESH).send('not available\n');
   });
