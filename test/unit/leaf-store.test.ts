@@ -249,7 +249,10 @@ describe('a file that is not what it was', () => {
   test('of another ledger, of something else, or missing, is refused', async () => {
     const folder = await keep(lines);
     await expect(openLeaves(folder, { ...owner, origin: 'other.example/orders' })).rejects.toMatchObject({ code: 'config', message: expect.stringContaining('a folder of its own') });
-    await expect(openLeaves(fresh(), owner, { readOnly: true })).rejects.toMatchObject({ code: 'config' });
+    const none = { code: 'config', message: expect.stringContaining('there are no leaves in') as string };
+    await expect(openLeaves(fresh(), owner, { readOnly: true })).rejects.toMatchObject(none);
+    await expect(openLeaves(fileOf(folder), owner, { readOnly: true })).rejects.toMatchObject(none);
+    await expect(openLeaves(fileOf(folder), owner)).rejects.toMatchObject({ code: 'config', message: expect.stringContaining('cannot write') });
     const foreign = fresh();
     mkdirSync(foreign);
     meddle(foreign, 'CREATE TABLE things (a)');

@@ -122,6 +122,6 @@ describe('a folder', () => {
     const blocked = join(folder, 'blocked');
     await mkdir(dirname(blocked), { recursive: true });
     await writeFile(blocked, '');
-    await expect(openTileFolder(join(blocked, 'tiles'))).rejects.toMatchObject({ code: 'config' });
+    for (const place of [blocked, join(blocked, 'tiles')]) await expect(openTileFolder(place), place).rejects.toMatchObject({ code: 'config' });
   });
 });

@@ -9,7 +9,7 @@ const FOLDER_MODE = 0o700;
 const LOCK_STALE_MS = 5_000;
 const LOCK_REST_MS = 5;
 /** What will not pass by itself: the others (a full disk, for one) may. */
-const LASTING = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'ELOOP']);
+const LASTING = new Set(['EACCES', 'EEXIST', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'ELOOP']);
 
 /** The error for a file that cannot be written: `config` if only a person can change that, else `unavailable`. */
 export function writeError(path: string, error: unknown): PlaitError {

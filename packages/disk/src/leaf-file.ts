@@ -2,6 +2,7 @@
  * The file in which leaves are kept: a SQLite database (docs/FORMAT.md, section 10), made, opened, and said to be damaged in
  * one way. Derived from the ledger: who deletes it has it made anew.
  */
+import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
@@ -75,6 +76,7 @@ export function openLeafFileToRead(folder: string, owner: Pinned): DatabaseSync 
 }
 
 function opened(path: string, owner: Pinned, readOnly: boolean): DatabaseSync {
+  if (readOnly && !existsSync(path)) throw noLeaves(path);
   let database: DatabaseSync | undefined;
   try {
     // Loaded by those only who keep leaves or ask for them.
@@ -87,6 +89,10 @@ function opened(path: string, owner: Pinned, readOnly: boolean): DatabaseSync {
     database?.close();
     throw leafFileError(path, error);
   }
+}
+
+function noLeaves(path: string): PlaitError {
+  return new PlaitError('config', `there are no leaves in ${path} yet: "plait serve --leaves" keeps them`);
 }
 
 function make(database: DatabaseSync, { origin, ledgerKey }: Pinned): void {
@@ -112,7 +118,7 @@ function isEmpty(database: DatabaseSync): boolean {
 }
 
 function check(database: DatabaseSync, path: string, { origin, ledgerKey }: Pinned): void {
-  if (isEmpty(database)) throw new PlaitError('config', `there are no leaves in ${path} yet: "plait serve --leaves" keeps them`);
+  if (isEmpty(database)) throw noLeaves(path);
   const id = database.prepare('PRAGMA application_id').get()?.['application_id'];
   const version = database.prepare('PRAGMA user_version').get()?.['user_version'];
   if (id !== APPLICATION_ID) throw new PlaitError('config', `${path} holds no leaves: it is a database of something else`);

@@ -36,11 +36,6 @@ export class HashedSegment {
     return hashToText(hashed.#tree.root(count)) === segment.root ? hashed : undefined;
   }
 
-  /** Whether it has the records, and not only their leaves. */
-  get hasPayloads(): boolean {
-    return this.#records !== undefined;
-  }
-
   /** Which record has that offset; undefined if none is to be seen there. */
   numberAt(offset: Offset): number | undefined {
     let low = 0;

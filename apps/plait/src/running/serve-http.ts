@@ -36,7 +36,7 @@ const LASTING = 'public, max-age=31536000';
 /** Serves what `store` holds from now on. Throws `config` if nobody can listen at that address. */
 export async function openTileServer({ store, address, log }: { readonly store: TileStore; readonly address: ListenAddress; readonly log: Log }): Promise<TileServer> {
   // Of an address that cannot be decoded, too, nothing is there.
-  const server = fastify({ logger: false, forceCloseConnections: true, frameworkErrors: (_error, _, reply) => notThere(reply) });
+  const server = fastify({ logger: false, forceCloseConnections: true, frameworkErrors: (_error, _, reply) => void notThere(reply) });
   addRoutes(server, store);
   // Nobody has anything to send: no body is read.
   server.removeAllContentTypeParsers();
