@@ -272,6 +272,24 @@ describe('no receipt', () => {
     });
   });
 
+  test('of a place behind which a partition began while segments of its older generation wait for a block', async () => {
+    const world = smallWorld();
+    world.produce(0);
+    world.report(0);
+    world.configure({ starts: [{ topic: TOPIC, partition: 0, generation: generation(1n), offset: offset(50n) }] });
+    world.land();
+    await world.prove({}, async (prover, step) => {
+      await catchUp(prover, step);
+      for (let i = 0; i < 5; i += 1) await step();
+      const answer = ask(prover, at({ partition: 0, offset: offset(20n) }, 1n)) as Answer;
+      world.block();
+      world.checkpoint();
+      world.land();
+      for (let i = 0; i < 20; i += 1) await step();
+      expect(answer.error).toMatchObject({ code: 'missing', message: expect.stringContaining('began behind it') });
+    });
+  });
+
   test('for a question that was withdrawn', async () => {
     const world = smallWorld();
     world.land();

@@ -131,7 +131,10 @@ export class Prover {
     const placed = this.#blocks.find(question.place);
     if (placed !== undefined) this.#number(question, placed);
     else if (this.state !== undefined && isSequenced(this.state, question.place)) return false;
-    else this.#waiting.add(question);
+    else {
+      this.#waiting.add(question);
+      this.#mayBeLost = true;
+    }
     return true;
   }
 
