@@ -207,6 +207,30 @@ test('each receipt names the checkpoint key that was in force', async () => {
 });
 
 describe('no receipt', () => {
+  test('of what needs another checkpoint, while the key contradicts itself', async () => {
+    const world = smallWorld();
+    const [first] = world.told as [Told];
+    const unsigned = world.produce(1);
+    world.report(1);
+    world.block();
+    world.checkpoint({ root: OTHER });
+    world.land();
+    await world.prove({}, async (prover, step) => {
+      const answers = [at(first), at(unsigned), at({ partition: 2, offset: offset(0n) })].map((place) => ask(prover, place) as Answer) as [Answer, Answer, Answer];
+      await settle(prover, step);
+      checkProved(answers[0], first);
+      for (const { error } of answers.slice(1)) expect(error).toMatchObject({ code: 'split-view' });
+      const fresh = makeSignerKey(ORIGIN, new Uint8Array(32).fill(7));
+      world.configure({ checkpointKeys: keys(fresh) });
+      world.checkpoint({ key: fresh });
+      world.land();
+      for (let i = 0; i < 20; i += 1) await step();
+      const again = ask(prover, at(unsigned)) as Answer;
+      await settle(prover, step);
+      checkProved(again, unsigned);
+    });
+  });
+
   test('of a record that is not what was hashed; those beside it have theirs', async () => {
     const world = lyingWorld({ root: OTHER });
     const [before, wrong, after] = world.told.filter(({ partition }) => partition === 0).slice(-3) as [Told, Told, Told];

@@ -92,7 +92,8 @@ export interface Ledger extends AsyncDisposable {
    * Rejects with the signal's reason when it aborts, or when the ledger is closed (`AbortError`); `config` for a topic or
    * partition that is not ordered, and records that a configuration declares void; `missing` when there is no such record to be
    * seen (a transaction marker, an aborted one, one below where the ledger began), it was lost before it was hashed, or it can no
-   * longer be read; `invalid` when it is not what was hashed; and as {@link read}, after `patienceMs` without a broker.
+   * longer be read; `invalid` when it is not what was hashed; `split-view` when it needs another checkpoint while the log holds one
+   * that contradicts the blocks; and as {@link read}, after `patienceMs` without a broker.
    */
   receipt(place: ReceiptPlace, options?: AwaitReceiptOptions): Promise<LedgerReceipt>;
 

@@ -125,7 +125,7 @@ export class Prover {
    * It is refused with `missing` when no record is to be seen there, or none can be read any more (and its leaf is not at
    * hand, or the payload is wanted), and for a loss; `invalid`, with the details of a reader's finding, when the records are
    * not what was hashed; `config` when a configuration declares them void, or when nothing comes any more because the topic
-   * is no source.
+   * is no source; `split-view` when it needs another checkpoint, while the log holds one that contradicts the blocks.
    */
   ask(question: ProofQuestion): boolean {
     const placed = this.#blocks.find(question.place);
@@ -154,6 +154,7 @@ export class Prover {
     await this.#follower.poll(this.#queues.isBusy || this.#read !== undefined ? 0 : IDLE_WAIT_MS);
     this.#caughtUp ||= this.#follower.position >= this.#end;
     if (this.#caughtUp && this.#mayBeLost) this.#refuseLost();
+    if (this.#caughtUp && this.#follower.conflict !== undefined) this.#refuseUnsigned(this.#follower.conflict);
     this.#read ??= await this.#queues.next();
     if (this.#read !== undefined && (await this.#settle(this.#read))) this.#read = undefined;
   }
@@ -295,6 +296,14 @@ export class Prover {
   #forget(): void {
     const needed = [this.#blocks.first, ...[...this.#works.values()].map(({ placed }) => placed.block)].map((block) => block?.height ?? this.#headers.size);
     this.#headers.forgetBefore([...needed, ...this.#unsigned.map(({ part }) => part.index)].reduce((a, b) => (a < b ? a : b)));
+  }
+
+  /** While a key in force contradicts itself, nobody leads or signs: what has no checkpoint yet gets none. */
+  #refuseUnsigned(conflict: PlaitError): void {
+    const asked = [...this.#waiting, ...this.#unsigned.map(({ question }) => question)];
+    this.#waiting.clear();
+    this.#unsigned = [];
+    for (const question of asked) question.refuse(conflict);
   }
 
   /** A partition that began anew behind a place, or is read no more, will never come to it. */

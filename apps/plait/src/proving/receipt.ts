@@ -19,8 +19,8 @@ block has numbered the record and a checkpoint covers the block, so a worker, a 
 have run. The records of its segment are read again and compared with what was hashed; --leaves names a folder of "plait
 serve --leaves" for one that is gone. An offset is one of the partition's newest generation.
 
-Exit codes: 0 written, 2 not reachable, or not there within --wait, 10 tampered, 14 there is no such record to be seen, or
-it can no longer be read, 1 usage or configuration.
+Exit codes: 0 written, 2 not reachable, or not there within --wait, 10 tampered, 11 rolled back, 12 split view, 14 there is no
+such record to be seen, or it can no longer be read, 1 usage or configuration.
 
 Examples:
   plait receipt --seq 0
