@@ -1,5 +1,5 @@
 /** What a verification says: sentences of what was checked and what was not, and what to do next. */
-import { height, type Hash } from '@plait/core';
+import { chainOf, height, index, type Hash, type LedgerState } from '@plait/core';
 import type { AuditOutcome, Finding } from '@plait/roles';
 import type { VerifyFinding, VerifyOptions, VerifyReport } from './verify-types.ts';
 
@@ -13,31 +13,43 @@ export function reportOf(outcome: AuditOutcome, { origin }: { readonly origin: s
   };
 }
 
-function findingOf(finding: Finding, { checkpoint }: AuditOutcome): VerifyFinding {
-  return { ...finding, ...(checkpoint === undefined ? {} : { lastGoodCheckpoint: checkpoint }), next: nextOf(finding) };
+function findingOf(finding: Finding, { checkpoint, state }: AuditOutcome): VerifyFinding {
+  return { ...finding, ...(checkpoint === undefined ? {} : { lastGoodCheckpoint: checkpoint }), next: nextOf(finding, state) };
 }
 
-/** A command line that shows more, or that ends it. */
-function nextOf({ kind, topic, partition, generation, index, offset, firstOffset, firstSeq, nextSeq }: Finding): string {
+/** A command line that ends it, or that shows more where that is for people to decide. */
+function nextOf(finding: Finding, state: LedgerState | undefined): string {
+  const { kind, firstSeq, evidence = [] } = finding;
   switch (kind) {
     case 'payload-changed':
     case 'timestamp-changed':
     case 'record-missing':
     case 'record-added':
-      return index === undefined ? 'plait history' : `plait reconfigure --void ${topic}/${partition}:${index}-${index + 1n}@${generation}`;
     case 'records-differ':
-      return `plait verify --from-seq ${firstSeq} --to-seq ${nextSeq} --leaves FOLDER`;
     case 'beyond-end':
-      return `plait reconfigure --restart ${topic}/${partition}@${firstOffset}`;
     case 'false-loss':
+      return `plait reconfigure ${voidOf(finding, state)}`;
     case 'deleted':
     case 'expired-or-deleted':
-      return `plait locate ${topic}/${partition}@${offset ?? firstOffset}`;
+      return `plait locate --seq ${firstSeq}`;
     case 'checkpoint-contradicts':
-      return 'plait consistency OLD NEW';
+      return evidence.length > 1 ? 'plait consistency OLD NEW' : 'plait history';
     default:
       return 'plait recover --help';
   }
+}
+
+/**
+ * What declares the segment void, whole, or else it does not count (FORMAT, section 8). Where the generation that goes on holds
+ * less than was numbered, its rest is void, and another one begins there, so that what there is is hashed anew.
+ */
+function voidOf({ kind, topic = '', partition = 0, generation, firstIndex = index(0n), nextIndex = index(0n) }: Finding, state: LedgerState | undefined): string {
+  const place = `${topic}/${partition}`;
+  const goesOn = state !== undefined && chainOf(state, { topic, partition }).end.generation === generation;
+  // A range of no indexes is none, and a wider one might cut the next segment.
+  const isOpen = (kind === 'beyond-end' && goesOn) || nextIndex === firstIndex;
+  const range = `--void ${place}:${firstIndex}-${isOpen ? '' : nextIndex}@${generation}`;
+  return isOpen && goesOn ? `${range} --restart ${place}` : range;
 }
 
 function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }: AuditOutcome): readonly string[] {
@@ -56,7 +68,8 @@ function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }
 
 function notCheckedOf({ state, counts, range, consistentWith, isRemembered, finding }: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n }: VerifyOptions): readonly string[] {
   const isWhole = finding === undefined || isGone(finding);
-  const isNewest = isRemembered || consistentWith.length > 0;
+  // The empty tree is extended by all others.
+  const isKnown = isRemembered || consistentWith.some(({ size }) => size > 0n);
   return [
     ...(isWhole ? [] : ['what lies behind the bad place']),
     ...(fromSeq > 0n ? [`the records below seq ${fromSeq}`] : []),
@@ -64,7 +77,8 @@ function notCheckedOf({ state, counts, range, consistentWith, isRemembered, find
     ...(toSeq !== undefined && state !== undefined && toSeq < state.nextSeq ? [`the records from seq ${range.nextSeq} on`] : []),
     ...(counts.voids === 0n ? [] : [`${counts.voids} records that configurations declared void`]),
     ...(counts.gone === 0n ? [] : [`${counts.gone} records that cannot be read any more: nobody can tell what they were`]),
-    ...(isWhole && !isNewest ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
+    ...(isWhole && !isKnown ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
+    ...(isWhole && isKnown ? ['that the log never held more, behind what was known of it before'] : []),
     'what was changed before it was hashed, and that the keys were in the right hands',
   ];
 }

@@ -32,9 +32,10 @@ export async function tamperedFinding(bad: BadLine, leavesOf: LeavesOf | undefin
 }
 
 function placeOf({ line: { firstSeq, segment }, block, position }: NumberedLine) {
-  const { topic, partition, generation, firstOffset, nextOffset } = segment;
+  const { topic, partition, generation, firstIndex, nextIndex, firstOffset, nextOffset } = segment;
   return {
-    topic, partition, generation, firstOffset, nextOffset, firstSeq, nextSeq: seq(firstSeq + segmentCount(segment)) satisfies Seq, height: block.height, position,
+    topic, partition, generation, firstIndex, nextIndex, firstOffset, nextOffset, firstSeq, nextSeq: seq(firstSeq + segmentCount(segment)) satisfies Seq,
+    height: block.height, position,
   };
 }
 

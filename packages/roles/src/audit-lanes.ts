@@ -3,7 +3,7 @@
  * to the checker that has read their partition last, since it reads on there. Results come in any order, and are handed out in
  * the order of the lines: so the first finding that comes out is the one with the least seq.
  */
-import { isTransient, partitionName, segmentCount, type Generation, type Line, type TopicPartition } from '@plait/core';
+import { invariant, isTransient, partitionName, segmentCount, type Generation, type Line, type TopicPartition } from '@plait/core';
 import type { LineChecker, LineResult, LineStretch } from './audit-types.ts';
 import { LINES_WAITING_MAX, STRETCH_LINES_MAX, STRETCH_RECORDS, STRETCH_RECORDS_MIN, STRETCHES_IN_HAND_MAX } from './limits.ts';
 import type { Clock } from './ports.ts';
@@ -146,6 +146,7 @@ export class Lanes {
     lane.inHand += 1;
     try {
       const results = await this.#check(stretch, lane.checker);
+      invariant(results.length === lines.length, `a checker gave ${results.length} results for ${lines.length} lines`);
       for (const [i, passed] of lines.entries()) passed.result = results[i];
     } catch (error) {
       this.#failure ??= { error };

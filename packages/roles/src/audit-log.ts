@@ -118,8 +118,18 @@ export class LogAudit {
     this.#damaged = [];
     if (header.state !== undefined) this.#stateHeaders.set(header.height, header);
     if (this.#stateHeaders.size > STATE_HEADERS_MAX) this.#stateHeaders.delete([...this.#stateHeaders.keys()][0] as Height);
-    const met = this.#ahead.find(({ checkpoint }) => checkpoint.size === state.height && checkpoint.root !== this.#roots.at(state.height));
-    return met && this.#doubt(met);
+    return this.#meet(state.height);
+  }
+
+  /** Compares the checkpoints that were ahead of the block that has come now. */
+  #meet(size: bigint): Finding | undefined {
+    const met = this.#ahead.filter(({ checkpoint }) => checkpoint.size === size);
+    if (met.length > 0) this.#ahead = this.#ahead.filter(({ checkpoint }) => checkpoint.size !== size);
+    for (const seen of met) {
+      const finding = this.#compareSeen(seen);
+      if (finding !== undefined) return finding;
+    }
+    return undefined;
   }
 
   /** One that covers more than the log holds so far is kept: what follows shows whether a block is missing, or another tree was signed. */
@@ -130,6 +140,12 @@ export class LogAudit {
       if (this.#ahead.length < AHEAD_MAX) this.#ahead = [...this.#ahead, seen];
       return undefined;
     }
+    return this.#compareSeen(seen);
+  }
+
+  /** One whose blocks are all there. */
+  #compareSeen(seen: SeenCheckpoint): Finding | undefined {
+    const { checkpoint } = seen;
     if (checkpoint.root !== this.#roots.at(checkpoint.size)) return this.#doubt(seen);
     if (!this.#isReplaced(seen.key)) this.#settleBelow(checkpoint.size);
     if (checkpoint.size > (this.#checkpoints.at(-1)?.checkpoint.size ?? 0n)) this.#checkpoints.push(seen);
@@ -139,7 +155,6 @@ export class LogAudit {
   /** A contradiction by a key that is in force still is a finding at once; of another one it depends on what follows. */
   #doubt(seen: SeenCheckpoint): Finding | undefined {
     if (!this.#isReplaced(seen.key)) return this.#contradiction(seen);
-    this.#ahead = this.#ahead.filter((each) => each !== seen);
     if (this.#contradicting.length < AHEAD_MAX) this.#contradicting = [...this.#contradicting, seen];
     return undefined;
   }
@@ -242,7 +257,8 @@ export class LogAudit {
 
   /**
    * What is wrong with a checkpoint that somebody kept, once the log was folded to its end; undefined if the tree extends it.
-   * Throws `config` if it is not of this ledger: of another origin, or signed by none of the checkpoint keys that it ever had.
+   * Throws `config` if it is not of this ledger: of another origin, or signed by none of the checkpoint keys that it ever had. (One
+   * over more blocks than there are may be signed by a key that came into force behind them.)
    */
   compare(trusted: SignedCheckpoint, state: LedgerState): Finding | undefined {
     const { name, note, checkpoint } = trusted;
@@ -250,7 +266,7 @@ export class LogAudit {
     if (checkpoint.origin !== state.origin) {
       throw new PlaitError('config', `the checkpoint ${name} is of ${checkpoint.origin}, not of ${state.origin}`);
     }
-    if (size <= state.height && !this.#isSigned(note)) {
+    if (!this.#isSigned(note, size > state.height)) {
       throw new PlaitError('config', `the checkpoint ${name} is signed by no checkpoint key that ${state.origin} ever had`);
     }
     if (size > state.height) {
@@ -273,9 +289,10 @@ export class LogAudit {
       : { kind: 'checkpoint-contradicts', ...common, causes: ['the log was written anew, and its new blocks were signed by a checkpoint key', 'two histories are shown to different people'] };
   }
 
-  #isSigned(bytes: Uint8Array): boolean {
+  #isSigned(bytes: Uint8Array, mayBeUnknown: boolean): boolean {
     const note = parseNote(bytes);
-    return [...this.#checkpointKeys.values()].some((key) => verifyNoteSignature(note, key, this.#verify));
+    const keys = [...this.#checkpointKeys.values()].filter(({ name, keyId }) => note.signatures.some((each) => each.name === name && each.keyId === keyId));
+    return keys.length === 0 ? mayBeUnknown : keys.some((key) => verifyNoteSignature(note, key, this.#verify));
   }
 }
 

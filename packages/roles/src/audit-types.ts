@@ -123,14 +123,15 @@ export interface Finding {
   readonly topic?: string;
   readonly partition?: number;
   readonly generation?: Generation;
-  /** Of the very record; with it its index. */
+  /** Of the very record; with it its index and its seq. */
   readonly offset?: Offset;
   readonly index?: Index;
-  /** Without leaves: the range of its segment. */
+  readonly seq?: Seq;
+  /** Of its segment. */
+  readonly firstIndex?: Index;
+  readonly nextIndex?: Index;
   readonly firstOffset?: Offset;
   readonly nextOffset?: Offset;
-  /** Of the very record; else the range. */
-  readonly seq?: Seq;
   readonly firstSeq?: Seq;
   readonly nextSeq?: Seq;
   /** Of the block that numbered it, or of the one that is missing or differs. */

@@ -74,7 +74,7 @@ export class Auditor {
   readonly #lanes: Lanes;
   readonly #reported = new WeakMap<Segment, Reported>();
   readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
-  readonly #consistentWith: ConsistentWith[] = [];
+  #consistentWith: ConsistentWith[] = [];
   #end: LogPosition | undefined;
   /** The newest state as it was told at the beginning: the fold comes by it. */
   #told: LedgerState | undefined;
@@ -106,8 +106,11 @@ export class Auditor {
     };
   }
 
+  /** Everything wanted below it was compared; nothing that is not wanted lies below it. */
   get #nextSeq(): Seq {
-    return this.#lanes.front?.line.firstSeq ?? this.#follower.state?.nextSeq ?? seq(0n);
+    const nextSeq = this.#lanes.front?.line.firstSeq ?? this.#follower.state?.nextSeq ?? seq(0n);
+    const { toSeq = nextSeq } = this.#options;
+    return toSeq < nextSeq ? seq(toSeq) : nextSeq;
   }
 
   /**
@@ -151,12 +154,11 @@ export class Auditor {
     return !this.#isFolding && this.#lanes.front === undefined ? await this.#conclude() : undefined;
   }
 
-  /** Voids and ends of generations are known before the first record is read. */
+  /** Voids and ends of generations are known before the first record is read. The log may grow meanwhile: the fold goes to an end behind what was told. */
   async #begin(): Promise<boolean> {
-    const end = await this.#options.log.end();
     this.#told = await this.#judge.ask({ isFresh: true });
     if (this.#told === undefined) return false;
-    this.#end = end;
+    this.#end = await this.#options.log.end();
     return true;
   }
 
@@ -241,22 +243,24 @@ export class Auditor {
     if (judgement.kind === 'void') this.#counts.voids += count;
     else if (line.segment.kind === 'loss') this.#counts.losses += 1n;
     else {
-      this.#counts.gone += count;
       this.#goneFinding ??= await goneFinding({ ...bad, why: judgement.why }, { ...this.#options, wallMs: this.#options.clock.wallMs() });
+      this.#counts.gone += count;
     }
     return true;
   }
 
-  /** Every line was compared, and the log was read to its end or to the first message that is wrong. */
+  /** Every line was compared, and the log was read to its end or to the first message that is wrong. Begins anew after an error that passes. */
   async #conclude(): Promise<AuditOutcome> {
     const { state } = this.#follower;
     const finding = this.#logFinding ?? this.#log.finish(state);
     if (finding !== undefined) return this.#outcome(finding);
     if (state === undefined) throw new PlaitError('config', `the log holds no genesis of ${this.#options.origin}: this is not the log of that ledger`);
-    for (const trusted of this.#options.trusted ?? []) {
-      const differs = this.#log.compare(trusted, state);
+    const { trusted = [] } = this.#options;
+    this.#consistentWith = [];
+    for (const kept of trusted) {
+      const differs = this.#log.compare(kept, state);
       if (differs !== undefined) return this.#outcome(differs);
-      const { name, checkpoint: { size, root } } = trusted;
+      const { name, checkpoint: { size, root } } = kept;
       this.#consistentWith.push({ name, size, root });
     }
     await this.#follower.vouch();
@@ -271,10 +275,9 @@ export class Auditor {
     const { state } = this.#follower;
     const { fromSeq = 0n } = this.#options;
     const nextSeq = this.#nextSeq;
-    const { toSeq = nextSeq } = this.#options;
     return {
       verdict: finding === undefined ? 'verified' : (VERDICTS[finding.kind] ?? 'tampered'), state,
-      range: { firstSeq: seq(fromSeq), nextSeq: seq(toSeq < nextSeq ? toSeq : nextSeq) },
+      range: { firstSeq: fromSeq < nextSeq ? seq(fromSeq) : nextSeq, nextSeq },
       counts: { ...this.#log.counts, ...this.#counts }, ignored: this.#log.ignored,
       checkpoint: this.#log.goodAt(finding?.height ?? state?.height ?? 0n), consistentWith: this.#consistentWith,
       isRemembered: this.#memory?.loaded !== undefined, finding,
