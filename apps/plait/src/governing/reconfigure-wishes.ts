@@ -1,9 +1,9 @@
 /** What is to change in a configuration, as people write it. */
-import { readFile } from 'node:fs/promises';
 import {
   generation, index, invalid, offset, parseCount, parseSignerKey, parseTopic, parseUint63, parseVerifierKey, PlaitError,
   type Generation, type Index, type Offset, type TopicPartition, type VerifierKey,
 } from '@plait/core';
+import { NOTE_BYTES_MAX, readInput } from '../input.ts';
 import { optionValue } from '../options.ts';
 
 /** Roles whose keys a configuration lists. */
@@ -78,15 +78,7 @@ export async function readVerifierKey(option: string, text: string): Promise<Ver
     throw new PlaitError('config', `${option}: that is a secret key, and everybody on this machine can read a process' arguments: make another one, ` +
       'and give its public half ("plait keys show FILE") or its file, @FILE');
   }
-  const written = text.startsWith('@') ? (await readText(option, text.slice(1))).trim() : text;
+  const written = text.startsWith('@') ? Buffer.from(await readInput(text.slice(1), { bytesMax: NOTE_BYTES_MAX, option })).toString().trim() : text;
   const where = text.startsWith('@') ? `${option} ${text}` : option;
   return optionValue(where, () => (written.startsWith(SECRET) ? parseSignerKey(written).verifier : parseVerifierKey(written)));
 }
-
-async function readText(option: string, path: string): Promise<string> {
-  return await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const why = error.code === 'ENOENT' ? 'there is no such file' : error.message;
-    throw new PlaitError('config', `${option}: cannot read ${path}: ${why}`, { cause: error });
-  });
-}
-

@@ -1,9 +1,9 @@
 /** Whether two checkpoints are of one history: what is shown, and from what. */
-import { readFile } from 'node:fs/promises';
 import {
   EMPTY_ROOT, hashFromText, hashToText, isPlaitError, parseCheckpoint, parseNote, PlaitError, verifyConsistency, verifyNoteSignature,
   type Checkpoint, type Hash, type Note, type VerifierKey,
 } from '@plait/core';
+import { NOTE_BYTES_MAX, readInput } from '../input.ts';
 import { nodesInTiles, nodesOfLeaves, proveConsistencyBy, rootAt, type HashOf } from './tree-nodes.ts';
 
 /** A checkpoint of a file. */
@@ -14,11 +14,9 @@ export interface HeldCheckpoint {
   readonly checkpoint: Checkpoint;
 }
 
-/** Reads a checkpoint. Throws `config` if there is no such file, `invalid` if it holds none. Checks no signature. */
+/** Reads a checkpoint. Throws `config` if it cannot be read, or is far too long, `invalid` if it holds none. Checks no signature. */
 export async function readCheckpoint(file: string): Promise<HeldCheckpoint> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new PlaitError('config', `cannot read ${file}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`, { cause: error });
-  });
+  const bytes = await readInput(file, { bytesMax: NOTE_BYTES_MAX });
   try {
     const note = parseNote(bytes);
     return { file, bytes, note, checkpoint: parseCheckpoint(note.text) };

@@ -6,11 +6,11 @@ import { headerLeafHash, isAmong, parseNote, PlaitError, utf8Decode, type Verifi
 import { makeFolder, replaceFile } from '@plait/disk';
 import { EXIT } from '../exit.ts';
 import { foldLog } from '../governing/log-fold.ts';
-import { readVerifierKey } from '../governing/reconfigure-wishes.ts';
 import { loadLedger } from '../keys.ts';
 import { makeLog } from '../log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from '../options.ts';
 import { jsonText, print, printable } from '../output.ts';
+import { readCheckpointKey } from './checkpoint-key.ts';
 import { compareCheckpoints, readCheckpoint, signerOf, type Comparison, type HeldCheckpoint, type TreePlace } from './consistency-check.ts';
 
 const EXAMPLES = `
@@ -41,7 +41,7 @@ export function consistencyCommand(): Command {
     .description('Verifies two checkpoints, and proves that the tree of one is a prefix of the other\'s, so that both are of one history.')
     .argument('<old>', 'file of a checkpoint: a signed note')
     .argument('<new>', 'file of another one')
-    .option('--key <vkey>', 'the key that signed both, or @FILE (default: the checkpoint keys of the ledger\'s configurations, from its log)')
+    .option('--key <vkey>', 'the key that signed both, or a file that holds it, such as log.vkey (default: the checkpoint keys of the ledger\'s configurations, from its log)')
     .option('--tiles <place>', 'URL of a server, or a folder, whose tiles the proof is made from (default: from the ledger\'s log)')
     .option('--evidence <folder>', 'where two checkpoints are written that contradict each other', '.')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
@@ -81,7 +81,7 @@ function requireOneLedger({ file, checkpoint: { origin } }: HeldCheckpoint, othe
 
 /** Whose signature counts, and where the tree is looked up. Reads the log for what no option says. */
 async function trustOf({ checkpoint: { origin } }: HeldCheckpoint, options: ConsistencyOptions): Promise<{ readonly keys: readonly VerifierKey[]; readonly place: TreePlace }> {
-  const given = options.key === undefined ? undefined : [await readVerifierKey('--key', options.key)];
+  const given = options.key === undefined ? undefined : [await readCheckpointKey(options.key)];
   const tiles = options.tiles === undefined ? undefined : ({ kind: 'tiles', name: options.tiles } as const);
   if (given !== undefined && tiles !== undefined) return { keys: given, place: tiles };
   const { keys, place } = await readLog(origin, options);

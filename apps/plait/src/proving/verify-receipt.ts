@@ -1,6 +1,4 @@
 /** `plait verify-receipt`: checks a receipt, offline. */
-import { readFile } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
 import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
 import {
@@ -8,8 +6,9 @@ import {
   type Receipt, type ReceiptStep, type VerifiedReceipt, type VerifierKey,
 } from '@plait/core';
 import { EXIT } from '../exit.ts';
-import { readVerifierKey } from '../governing/reconfigure-wishes.ts';
+import { readInput, readStdin, RECEIPT_BYTES_MAX } from '../input.ts';
 import { jsonText, print, printable } from '../output.ts';
+import { readCheckpointKey } from './checkpoint-key.ts';
 import { factRows, factsJson, rowsText } from './receipt-text.ts';
 
 const EXAMPLES = `
@@ -48,12 +47,12 @@ export function verifyReceiptCommand(): Command {
     .description('Checks a receipt step by step, from the checkpoint\'s signature down to the record\'s bytes, and prints what it proves.')
     .argument('<file>', 'the receipt; "-" for stdin')
     .requiredOption('--key <vkey>', 'the checkpoint key, <name>+<id>+<base64>, or a file that holds it, such as log.vkey')
-    .option('--payload <file>', 'the record\'s key, value and headers as they are on the wire, if they are not in the receipt')
+    .option('--payload <file>', 'the record\'s key, value and headers as they are on the wire, if they are not in the receipt; "-" for stdin')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, options: VerifyReceiptOptions) => {
-      // A key has a plus and a file's name seldom; @ says that it is one.
-      const key = await readVerifierKey('--key', options.key.includes('+') || options.key.startsWith('@') ? options.key : `@${options.key}`);
+      const key = await readCheckpointKey(options.key);
+      if (file === '-' && options.payload === '-') throw new PlaitError('config', 'receipt and --payload cannot both come from stdin');
       const payload = options.payload === undefined ? {} : { payload: await readBytes(options.payload) };
       const checked = check(await readBytes(file), { key, ...payload });
       await print(options.output === 'json' ? `${jsonText({ schemaVersion: 1, file, ...checkedJson(checked), key: key.vkey })}\n` : checkedText(checked));
@@ -62,10 +61,7 @@ export function verifyReceiptCommand(): Command {
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {
-  if (path === '-') return await buffer(process.stdin);
-  return await readFile(path).catch((error: Error) => {
-    throw new PlaitError('config', `cannot read ${path}: ${error.message}`, { cause: error });
-  });
+  return path === '-' ? await readStdin(RECEIPT_BYTES_MAX) : await readInput(path, { bytesMax: RECEIPT_BYTES_MAX });
 }
 
 function check(bytes: Uint8Array, options: { readonly key: VerifierKey; readonly payload?: Uint8Array }): Checked {

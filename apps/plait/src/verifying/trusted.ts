@@ -1,7 +1,7 @@
 /** Checkpoints that the user has kept, to be compared with the ledger. */
-import { readFile } from 'node:fs/promises';
 import { isPlaitError, parseCheckpoint, parseNote, PlaitError } from '@plait/core';
 import type { SignedCheckpoint } from '@plait/ledger';
+import { NOTE_BYTES_MAX, readInput } from '../input.ts';
 
 /**
  * The checkpoints in the files of `--trusted-checkpoint`, each a signed note as `plait serve` gives it. Throws `config` for a
@@ -12,9 +12,7 @@ export async function readTrusted(paths: readonly string[], origin: string): Pro
 }
 
 async function readCheckpoint(path: string, origin: string): Promise<SignedCheckpoint> {
-  const note = new Uint8Array(await readFile(path).catch((error: Error) => {
-    throw new PlaitError('config', `--trusted-checkpoint: cannot read ${path}: ${error.message}`, { cause: error });
-  }));
+  const note = await readInput(path, { bytesMax: NOTE_BYTES_MAX, option: '--trusted-checkpoint' });
   try {
     const checkpoint = parseCheckpoint(parseNote(note).text);
     if (checkpoint.origin === origin) return { name: path, note, checkpoint };
