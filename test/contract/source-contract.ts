@@ -226,6 +226,24 @@ export function sourceContract(make: () => Promise<SourceDriver>): void {
     expect(same(read.records[0], payload('b0'))).toBe(true);
   });
 
+  it('finds a partition that was made anew, though it is sought before that was handed out', async () => {
+    const driver = await make();
+    const topic = await driver.makeTopic(2);
+    const [at, other] = [{ topic, partition: 0 }, { topic, partition: 1 }];
+    await driver.settle(driver.produce(at, payloads('a', 10)));
+    const reader = await open(driver);
+    reader.find(at);
+    await driver.settle(firstEvents(reader));
+    reader.seek(at, offset(10n));
+    await driver.settle(driver.deleteTopic(topic));
+    await driver.settle(driver.makeAgain(topic, 2));
+    await driver.settle(driver.produce(at, payloads('b', 30)));
+    // Time to find it, and nothing of it is handed out.
+    for (let i = 0; i < 3; i += 1) expect(await driver.settle(reader.poll({ maxWaitMs: 500, only: other }))).toEqual([]);
+    reader.seek(at, offset(10n));
+    expect(await driver.settle(firstEvents(reader))).toEqual([{ kind: 'found', ...at, logStart: 0n, end: 30n }]);
+  });
+
   it('reads on in what was made anew if it was not to find the partition', async () => {
     const driver = await make();
     const at = { topic: await driver.makeTopic(1), partition: 0 };

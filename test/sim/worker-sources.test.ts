@@ -13,7 +13,7 @@ const at = (partition: number) => ({ topic: T, partition });
 
 /** One worker over two partitions, and no coordinator: whatever is accepted stays pending. */
 class World {
-  readonly scheduler = new Scheduler({ seed: 1 });
+  readonly scheduler: Scheduler;
   readonly alarms: string[] = [];
   readonly segments: Segment[] = [];
   readonly source: MemorySource;
@@ -21,8 +21,11 @@ class World {
   /** Records that the worker was handed, of both partitions. */
   handed = 0;
   state: LedgerState | undefined;
+  /** When something was last sought. */
+  soughtMs = 0;
 
-  constructor() {
+  constructor(seed = 1) {
+    this.scheduler = new Scheduler({ seed });
     const faults = new Faults(this.scheduler.random.fork('faults'));
     this.source = new MemorySource(this.scheduler, { faults });
     this.log = new MemoryLog(this.scheduler, { faults });
@@ -34,6 +37,11 @@ class World {
       const reader = this.source.reader(self);
       const poll = reader.poll.bind(reader);
       reader.poll = async (wait) => this.#count(await poll(wait));
+      const seek = reader.seek.bind(reader);
+      reader.seek = (partition, from) => {
+        this.soughtMs = this.scheduler.nowMs;
+        seek(partition, from);
+      };
       const worker = new Worker({
         origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, key: WORKER_KEYS[0], log: this.log.reader(self, logPosition(0n)),
         appender: this.log.appender(self), source: reader, membership: group.member(self), clock,
@@ -91,8 +99,8 @@ class World {
 }
 
 /** A world whose worker has hashed `records` of both partitions. */
-async function worldOf(records: number): Promise<World> {
-  const world = new World();
+async function worldOf(records: number, seed?: number): Promise<World> {
+  const world = new World(seed);
   for (const partition of [0, 1]) world.put(partition, records);
   await world.pass();
   expect([world.nextOffset(0), world.nextOffset(1)]).toEqual([BigInt(records), BigInt(records)]);
@@ -155,6 +163,24 @@ describe('a worker', () => {
     await world.pass();
     expect(world.alarms).toHaveLength(2);
     expect(world.nextOffset(0)).toBe(30n);
+  });
+
+  test('is told that a partition was made anew while what it looks at again is on its way', async () => {
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const world = await worldOf(30, seed);
+      const movedMs = world.scheduler.nowMs;
+      world.source.moveLeader(T, 0);
+      await world.scheduler.run({ until: () => world.soughtMs > movedMs });
+      // It does not get to its sources, and they go on fetching: first what it wants to see again, then another partition.
+      world.log.isDown = true;
+      await world.scheduler.run({ untilMs: world.scheduler.nowMs + seed });
+      world.source.remove(T, 0);
+      world.put(0, 90);
+      await world.scheduler.run({ untilMs: world.scheduler.nowMs + 100 });
+      world.log.isDown = false;
+      await world.pass();
+      expect({ seed, alarms: world.alarms, next: world.nextOffset(0) }).toEqual({ seed, alarms: [`source-regressed: ${T}/0`], next: 30n });
+    }
   });
 
   test('reads its last segment again, and nothing else, when another broker leads', async () => {

@@ -77,13 +77,13 @@ export class FetchLoop {
     this.#pump();
   }
 
-  /** From now on fetches the partition from `offset`; forgets what was fetched of it. */
+  /** From now on fetches the partition from `offset`; forgets what was fetched of it, but not that it was found again. */
   seek(partition: TopicPartition, offset: bigint): void {
     const key = keyOf(partition);
     const former = this.#sources.get(key);
     const source = new Source(partition, ++this.#generation, offset);
     if (former !== undefined) {
-      source.node = former.node;
+      source.node = former.untold ? undefined : former.node;
       source.watched = former.watched;
       this.#forget(former);
     }
@@ -150,6 +150,7 @@ export class FetchLoop {
     const source = only === undefined ? this.#ready.values().next().value : this.#sources.get(keyOf(only));
     const arrival = source?.queue.shift();
     if (source === undefined || arrival === undefined) return undefined;
+    if (arrival.kind === 'found') source.untold = false;
     const wasFull = source.bytes >= this.#limits.bufferBytesMax;
     source.bytes -= costOf(arrival);
     this.#ready.delete(source);
@@ -212,10 +213,7 @@ export class FetchLoop {
   #pumpNode(node: number, sources: Source[]): void {
     const nowMs = performance.now();
     const waitMs = (this.#notBeforeMs.get(node) ?? 0) - nowMs;
-    if (!this.#busy.has(`${node}/fetch-0`) && waitMs > 0) {
-      this.#pumpIn(waitMs);
-      return;
-    }
+    if (!this.#busy.has(`${node}/fetch-0`) && waitMs > 0) return this.#pumpIn(waitMs);
     if (!this.#busy.has(`${node}/fetch-0`)) {
       const waiting = ({ flying, flyingSinceMs }: Source): boolean => !flying['fetch-1'] || nowMs - flyingSinceMs > WAITING_AFTER_MS;
       const list = sources.filter((source) => !source.flying['fetch-0'] && waiting(source));
@@ -373,6 +371,7 @@ export class FetchLoop {
         } else if (leader === undefined) this.#lose(source);
         else {
           source.node = leader;
+          source.untold = source.watched;
           if (source.watched) void this.#tell(source, leader, (held) => ({ kind: 'found', ...held }));
         }
       }

@@ -75,6 +75,8 @@ export class Source {
   halted = false;
   /** Whoever finds its leader (again) tells what it holds. */
   watched = false;
+  /** Its leader was found (again), and what it holds was not taken yet: a seek must not hide that. */
+  untold = false;
   /** The leader, if known. */
   node: number | undefined;
   retryAtMs = 0;

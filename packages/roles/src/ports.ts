@@ -182,7 +182,10 @@ export interface SourceReader {
    */
   find(partition: TopicPartition): void;
 
-  /** From now on reads the partition from `offset`; what was fetched of it before is thrown away. */
+  /**
+   * From now on reads the partition from `offset`; what was fetched of it before is thrown away, but that it was found
+   * again: if that was not handed out yet, it is found once more first.
+   */
   seek(partition: TopicPartition, offset: Offset): void;
 
   /** Stops reading and watching the partition and throws away what was fetched of it. */

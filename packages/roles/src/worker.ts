@@ -47,7 +47,7 @@ export class Worker {
   /** Partitions not read for now, since their reports do not keep up. */
   readonly #held = new Set<string>();
   #subscribed = '';
-  /** Partitions sought while events are taken: what of them comes behind in the same poll was fetched before. */
+  /** Partitions sought while events are taken: what was fetched of them before and comes behind in the same poll is not wanted. */
   readonly #sought = new Set<string>();
   #assignment = -1;
   #configuration: Hash | undefined;
@@ -226,9 +226,11 @@ export class Worker {
   #take(event: SourceEvent): void {
     const name = partitionName(event);
     const work = this.#work.get(name);
-    if (work === undefined || this.#stopped.has(name) || this.#sought.has(name)) return;
-    if (event.kind === 'found') this.#found(work, event);
-    else if (event.kind === 'out-of-range') this.#outOfRange(work, event);
+    if (work === undefined || this.#stopped.has(name)) return;
+    // Also behind what was compared just now: that may have been fetched from what the partition was before.
+    if (event.kind === 'found') return this.#found(work, event);
+    if (this.#sought.has(name)) return;
+    if (event.kind === 'out-of-range') this.#outOfRange(work, event);
     else this.#hash(work, event);
   }
 

@@ -212,7 +212,7 @@ interface Reading {
   readonly ahead: SourceEvent[];
   /** An out-of-range was fetched, or the partition was found: nothing more until a `seek`. */
   isStopped: boolean;
-  /** The era in which a watched partition was found last; -1 before. */
+  /** The era in which a watched partition was found last; -1 if it is to be found. */
   era: number | 'not watched';
 }
 
@@ -241,7 +241,10 @@ class MemorySourceReader implements SourceReader {
   }
 
   seek(partition: TopicPartition, offset: Offset): void {
-    if (this.#guard.check('seek')) this.#begin(partition, offset, this.#readings.get(key(partition))?.era ?? 'not watched');
+    if (!this.#guard.check('seek')) return;
+    const { era = 'not watched', ahead = [] } = this.#readings.get(key(partition)) ?? {};
+    const isUntold = ahead.some(({ kind }) => kind === 'found');
+    this.#begin(partition, offset, isUntold ? -1 : era);
   }
 
   #begin(partition: TopicPartition, nextOffset: Offset, era: Reading['era']): void {
