@@ -213,6 +213,9 @@ describe('a file that is not what it was', () => {
     ['a row of no kind', `UPDATE lines SET kind = 'other'`],
     ['a text that is no segment', `UPDATE lines SET segment = 'segment orders'`],
     ['a header that is no hash', `UPDATE blocks SET header = 'x'`],
+    ['a number below 0', 'UPDATE lines SET first_seq = -1'],
+    ['no table of leaves', 'DROP TABLE leaves'],
+    ['no table of the ledger', 'DROP TABLE ledger'],
     ['tables of another kind', 'DROP TABLE lines; CREATE TABLE lines (id, block, chain, next_offset, first_seq, kind, segment)', `INSERT INTO lines VALUES (1, 0, 1, 'x', 'y', 'z', 7)`],
   ])('is called damaged, with what to delete: %s', async (_, ...changes) => {
     const folder = await keep(lines);
@@ -226,6 +229,19 @@ describe('a file that is not what it was', () => {
     };
     await expect(look()).rejects.toMatchObject({ code: 'config', message: expect.stringContaining(`damaged: `) });
     await expect(look()).rejects.toMatchObject({ message: expect.stringContaining(`delete ${fileOf(folder)}`) });
+  });
+
+  test('is called damaged when it cannot take what comes next', async () => {
+    const folder = await keep(lines);
+    meddle(folder, 'DELETE FROM lines WHERE id > 5');
+    using store = await openLeaves(folder, owner);
+    let error: unknown;
+    try {
+      store.append(lines);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ code: 'config', message: expect.stringContaining('damaged: ') });
   });
 
   test('cut short at any page, is called damaged or gives what is right', async () => {

@@ -33,8 +33,8 @@ PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${VERSION};
 `;
 
-/** SQLite's result codes (https://sqlite.org/rescode.html), the low byte. */
-const DAMAGED = new Set([11, 26]);
+/** SQLite's result codes (https://sqlite.org/rescode.html), the low byte: also tables and rows that our statements do not fit. */
+const DAMAGED = new Set([1, 11, 19, 20, 26]);
 const LASTING = new Set([3, 8, 14, 23]);
 
 /** Where the leaves of a folder are. */

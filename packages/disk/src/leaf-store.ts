@@ -271,7 +271,7 @@ function nextLeafOf(row: Row): bigint {
 
 function bigintOf(row: Row, name: string): bigint {
   const value = row[name];
-  if (typeof value !== 'bigint') throw invalid(`${name} is no number`);
+  if (typeof value !== 'bigint' || value < 0n) throw invalid(`${name} is no number that is kept`);
   return value;
 }
 
