@@ -6,6 +6,7 @@ import {
 import { runLoop, Worker, type AlarmName, type SourceEvent } from '@plait/roles';
 import { Faults, MemoryGroup, MemoryLog, MemorySource, Scheduler, VirtualClock } from '@plait/testkit';
 import { describe, expect, test } from 'vitest';
+import { UNREPORTED_SEGMENTS_MAX } from '../../packages/roles/src/limits.ts';
 import { LEDGER_KEY, ORIGIN, simulatedGenesis, WORKER_KEYS } from '../../packages/testkit/src/keyring.ts';
 
 const T = 'orders';
@@ -181,6 +182,35 @@ describe('a worker', () => {
       await world.pass();
       expect({ seed, alarms: world.alarms, next: world.nextOffset(0) }).toEqual({ seed, alarms: [`source-regressed: ${T}/0`], next: 30n });
     }
+  });
+
+  test('watches a partition again that it held for want of room, also if it was found right behind what filled it', async () => {
+    const world = await worldOf(30);
+    world.configure({ pendingMax: 1 });
+    await world.pass();
+    const passed = async (): Promise<unknown> => await world.scheduler.run({ untilMs: world.scheduler.nowMs + 200 });
+    // Every look at a partition ends the open segment before it.
+    for (let made = 0; made < UNREPORTED_SEGMENTS_MAX; made += 1) {
+      world.put(0, 1);
+      await passed();
+      world.source.moveLeader(T, 0);
+      await passed();
+    }
+    world.log.isDown = true;
+    await passed();
+    world.put(0, 3);
+    await passed();
+    world.source.moveLeader(T, 0);
+    await passed();
+    world.log.isDown = false;
+    await world.pass();
+    world.source.remove(T, 0);
+    world.put(0, 300);
+    await world.pass();
+    world.configure({ pendingMax: 4_096 });
+    await world.pass();
+    expect(world.alarms).toEqual([`source-regressed: ${T}/0`]);
+    expect(world.nextOffset(0)).toBeLessThanOrEqual(97n);
   });
 
   test('reads its last segment again, and nothing else, when another broker leads', async () => {

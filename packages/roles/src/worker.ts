@@ -226,7 +226,7 @@ export class Worker {
   #take(event: SourceEvent): void {
     const name = partitionName(event);
     const work = this.#work.get(name);
-    if (work === undefined || this.#stopped.has(name)) return;
+    if (work === undefined || this.#stopped.has(name) || this.#held.has(name)) return;
     // Also behind what was compared just now: that may have been fetched from what the partition was before.
     if (event.kind === 'found') return this.#found(work, event);
     if (this.#sought.has(name)) return;
