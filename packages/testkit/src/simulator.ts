@@ -331,7 +331,7 @@ class Simulation {
   /** Any message of the past once more, perhaps cut short. */
   #replay(): void {
     const { value } = this.#chance.pick(this.#log.messages);
-    this.#log.land(this.#chance.chance(0.3) ? value.subarray(0, this.#chance.int(value.length)) : value);
+    this.#log.land(this.#chance.chance(0.3) && value.length > 0 ? value.subarray(0, this.#chance.int(value.length)) : value);
   }
 
   /** Revokes keys or gives them back, changes a limit, or begins a new generation of a partition where its chain ends. */
