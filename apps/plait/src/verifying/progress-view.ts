@@ -26,7 +26,8 @@ export function progressView(log: Log, firstSeq: bigint): ProgressView {
 export function fractionOf({ position, end, nextSeq, totalSeqs }: VerifyProgress, firstSeq: bigint): number {
   const ofLog = position < end ? Number(position) / Number(end) : 1;
   if (totalSeqs === undefined) return 0;
-  return totalSeqs <= firstSeq ? ofLog : (ofLog * Number(nextSeq - firstSeq)) / Number(totalSeqs - firstSeq);
+  if (totalSeqs <= firstSeq) return ofLog;
+  return nextSeq <= firstSeq ? 0 : (ofLog * Number(nextSeq - firstSeq)) / Number(totalSeqs - firstSeq);
 }
 
 /** How long the rest takes if it goes on as it went; undefined while nothing is done. */
