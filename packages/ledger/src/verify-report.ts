@@ -58,7 +58,7 @@ function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }
   return [
     `${counts.messages} messages of the log${until}: every signature, hash and number of ${counts.configurations} configurations, ${counts.claims} claims, ` +
       `${counts.reports} reports, ${counts.blocks} blocks and ${counts.checkpoints} checkpoints`,
-    `${counts.records} records of ${counts.segments} segments${until}, hashed again from what the partitions hold now (seqs ${range.firstSeq} … ${range.nextSeq})`,
+    `${counts.records} records of ${counts.segments} segments${until}, hashed again from what is stored now (from seq ${range.firstSeq} up to below ${range.nextSeq})`,
     ...(counts.settled === 0n ? [] : [`${counts.settled} checkpoints that contradict the blocks, by keys that were replaced since: their successors signed for the blocks`]),
     ...(counts.losses === 0n ? [] : [`${counts.losses} losses: their ranges cannot be read any more, as was signed`]),
     ...(checkpoint === undefined ? [] : [`the log's checkpoint of size ${checkpoint.checkpoint.size} covers the blocks as they are`]),

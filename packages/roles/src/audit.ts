@@ -291,7 +291,7 @@ function findingOf({ code, message, details }: Failure): Finding | undefined {
   if (code === 'rolled-back') {
     return {
       kind: 'rolled-back', message, ...(typeof common === 'string' ? { found: `the same up to position ${common}` } : {}),
-      causes: ['the log was rolled back to an older copy, and may have been written on since'],
+      causes: ['the log was rolled back to an older copy, and may have been written on since', 'if files were read: they are a copy that is older than what is remembered'],
     };
   }
   if (code === 'invalid') {

@@ -9,7 +9,9 @@ export type Place = TopicPartition & { readonly offset: bigint };
 
 /** For commander: `TOPIC/PARTITION/OFFSET`. */
 export function placeArgument(text: string): Place {
-  const [, topic = '', partition = '', offset = ''] = /^([^/]+)\/([^/]+)\/([^/]+)$/.exec(text) ?? [];
+  const parts = /^([^/]+)\/([^/]+)\/([^/]+)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError('wanted TOPIC/PARTITION/OFFSET');
+  const [, topic = '', partition = '', offset = ''] = parts;
   try {
     return { topic: parseTopic(topic), partition: parseCount(partition, PARTITION_MAX), offset: parseUint63(offset) };
   } catch (error) {

@@ -40,8 +40,8 @@ export async function findPlaces(options: PlaceOptions, { log: topic }: LedgerFi
 /** Whether the log's partition lies in one of the folders, in its own or as tiered storage names it. */
 async function holdsLog(folders: readonly string[], topic: string): Promise<boolean> {
   for (const folder of folders) {
-    const names = await readdir(folder).catch((error: Error) => {
-      throw new PlaitError('config', `--log-dir: cannot read ${folder}: ${error.message}`, { cause: error });
+    const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+      throw new PlaitError('config', `--log-dir: cannot read ${folder}: ${error.code === 'ENOENT' ? 'there is no such folder' : error.message}`, { cause: error });
     });
     if (names.some((name) => name === `${topic}-0` || name.startsWith(`${topic}-0-`))) return true;
   }

@@ -78,12 +78,12 @@ function summaryRows({ report, records, log, memory, resumed, durationMs }: Veri
   const seconds = durationMs / 1_000;
   const perSecond = seconds > 0 ? `, ${many(BigInt(Math.round(Number(counts.records) / seconds)))} a second` : '';
   return [
-    ['ledger', `${report.origin} (${ledgerId ?? 'no genesis in the log'})`],
+    ['ledger', `${report.origin} (${ledgerId ?? 'its genesis was not read'})`],
     ['records', `${many(counts.records)} hashed again${seqs}, ${sourceWords(records)}`],
     ['', restText(report)],
     ['log', `${many(counts.messages)} messages, ${many(height)} blocks, ${sourceWords(log)}`],
     ['ignored', Object.entries(ignored).map(([what, count]) => `${what} ${count}`).join(', ') || 'nothing'],
-    ['checkpoint', checkpoint === undefined ? 'none in the log' : checkpointWords(checkpoint)],
+    ['checkpoint', checkpoint === undefined ? (finding === undefined ? 'none in the log' : 'none that covers only what is good') : checkpointWords(checkpoint)],
     ...consistentWith.map(({ name, size }): Row => ['extends', `the checkpoint of size ${size} (${name})`]),
     ['resumed', resumed === undefined ? undefined : `at seq ${resumed.nextSeq}: those below were checked by the run of ${dateOf(resumed.timeMs)}`],
     ['memory', finding === undefined || memory.remembered ? memoryWords(memory) : undefined],
