@@ -43,6 +43,9 @@ export class LineRecords {
   #front: Line | undefined;
   /** A line that is all there, as its partition said when it was asked: its records only have not come yet. */
   #heldLine: Line | undefined;
+  /** Generations that were waited for in vain: their partition ends too early, or gives nothing. For no other line of theirs is waited as long. */
+  readonly #short = new Set<string>();
+  readonly #silent = new Set<string>();
   /** Since when nothing came for the line in front. */
   #nothingSinceMs: number | undefined;
 
@@ -89,16 +92,22 @@ export class LineRecords {
     const atHand = known?.firstOffset === segment.firstOffset ? known : undefined;
     const logStart = this.#logStartOf(segment);
     if (atHand === undefined && segment.firstOffset < logStart) return wrong(belowStart(line, { logStart }));
+    if (atHand === undefined && (await this.#isSilent(segment))) return wrong(silent(line));
     const buffer = atHand ?? this.#seek(segment);
     if (buffer.nextOffset < segment.nextOffset) {
       const finding = await this.#fetch(segment, buffer, line);
       if (finding !== undefined) return wrong(finding);
     }
     if (buffer.nextOffset < segment.nextOffset) return undefined;
+    this.#short.delete(generationName(segment));
     const records = buffer.take(segment.nextOffset);
     const leaves = this.#options.withLeaves === true ? new Uint8Array(records.length * LEAF_BYTES) : undefined;
     const finding = this.#compare(segment, records, { line, leaves });
     return finding === undefined ? { kind: 'records', segment, records, ...(leaves === undefined ? {} : { leaves }) } : wrong(finding);
+  }
+
+  async #isSilent(segment: Segment): Promise<boolean> {
+    return this.#silent.has(generationName(segment)) && (await this.#options.isSource(segment.topic)) === false;
   }
 
   /** A loss is right only if the partition begins above its range: whoever can still read of that calls it a lie. */
@@ -127,23 +136,23 @@ export class LineRecords {
     return events.length === 0 && this.#isPatienceOver(line) ? await this.#lookInto(segment, line) : undefined;
   }
 
-  /** How long nothing came for the line in front, counting from the first time it is asked. */
-  #waitedMs(): number {
+  /** Whether nothing came for the line in front for long enough, counting from the first time it is asked. */
+  #hasWaited(): boolean {
     const nowMs = this.#options.clock.nowMs();
     this.#nothingSinceMs ??= nowMs;
-    return nowMs - this.#nothingSinceMs;
+    return nowMs - this.#nothingSinceMs >= this.#options.beyondEndMs;
   }
 
   /** A generation that has ended, as far as is known here, gets nothing more: what it does not hold is not waited for. */
   #isPatienceOver(line: Line): boolean {
-    const { hasEnded, beyondEndMs } = this.#options;
-    return (hasEnded(line.segment) && this.#heldLine !== line) || this.#waitedMs() >= beyondEndMs;
+    const isWaitedFor = !this.#options.hasEnded(line.segment) && !this.#short.has(generationName(line.segment));
+    return (!isWaitedFor && this.#heldLine !== line) || this.#hasWaited();
   }
 
   async #outOfRange(event: SourceOutOfRange, segment: RecordSegment, line: Line): Promise<LineFinding | undefined> {
     this.#learn(segment, event);
     if (segment.firstOffset < event.logStart) return belowStart(line, event);
-    if (this.#isPatienceOver(line)) return beyondEnd(line, event);
+    if (this.#isPatienceOver(line)) return this.#beyondEnd(line, event);
     await this.#options.clock.sleep(IDLE_WAIT_MS);
     this.#seek(segment);
     return undefined;
@@ -154,10 +163,15 @@ export class LineRecords {
     const held = await this.#ask(line);
     if (held === undefined || 'kind' in held) return held;
     if (segment.firstOffset < held.logStart) return belowStart(line, held);
-    if (held.end < segment.nextOffset) return beyondEnd(line, held);
+    if (held.end < segment.nextOffset) return this.#beyondEnd(line, held);
     this.#heldLine = line;
     this.#nothingSinceMs = undefined;
     return undefined;
+  }
+
+  #beyondEnd(line: Line, held: Held): LineFinding {
+    this.#short.add(generationName(line.segment));
+    return beyondEnd(line, held);
   }
 
   /**
@@ -167,7 +181,7 @@ export class LineRecords {
   async #ask(line: Line): Promise<Held | LineFinding | undefined> {
     const { segment } = line;
     const only = partitionOf(segment);
-    const { source, isSource, beyondEndMs } = this.#options;
+    const { source, isSource } = this.#options;
     this.#buffers.delete(partitionName(segment));
     source.find(only);
     try {
@@ -179,9 +193,13 @@ export class LineRecords {
     } finally {
       source.drop(only);
     }
-    if (this.#waitedMs() < beyondEndMs) return undefined;
+    if (!this.#hasWaited()) return undefined;
     const isWaitedFor = await isSource(segment.topic);
-    if (isWaitedFor !== true) return isWaitedFor === false ? silent(line) : undefined;
+    if (isWaitedFor === undefined) return undefined;
+    if (!isWaitedFor) {
+      this.#silent.add(generationName(segment));
+      return silent(line);
+    }
     throw new PlaitError('unavailable', `${partitionName(segment)} gives nothing: it has no leader, or does not exist`);
   }
 
