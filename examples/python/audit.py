@@ -92,14 +92,17 @@ class Audit:
         return "block-missing" if reason in ("height", "other-configuration") else "block-differs", leader
 
     def check_checkpoints(self) -> None:
-        """Every checkpoint against the tree of headers at its size. What a key signed that was replaced since is evidence only."""
+        """Every checkpoint against the tree of headers at its size; those that differ may be settled (section 8)."""
         roots, keys = self.fold.roots, self.fold.state.configuration.limits.keys["checkpoint"]
-        for position, checkpoint in self.fold.checkpoints:
-            where = f"the checkpoint at position {position} over {checkpoint.size} headers"
-            if checkpoint.size < len(roots) and checkpoint.root == roots[checkpoint.size]:
+        right = [(each, each.size < len(roots) and each.root == roots[each.size]) for _, each in self.fold.checkpoints]
+        vouched = max((each.size for each, same in right if same and signed_by(each.note, keys) is None), default=0)
+        for (position, checkpoint), (_, same) in zip(self.fold.checkpoints, right):
+            if same:
                 continue
-            if signed_by(checkpoint.note, keys) is not None:
-                self.counts["contradicting checkpoints of replaced keys"] += 1
+            before = sum(block.position < position for block in self.fold.blocks)
+            where = f"the checkpoint at position {position} over {checkpoint.size} headers"
+            if signed_by(checkpoint.note, keys) is not None and before < vouched:
+                self.counts["settled checkpoints"] += 1
             elif checkpoint.size >= len(roots):
                 raise Finding("block-missing", f"{where} covers more than the {len(roots) - 1} that the log holds")
             else:

@@ -2,11 +2,11 @@
 import {
   apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, logPosition, makeSignerKey, PlaitError, rangeRoot, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
 } from '@plait/core';
-import { readSignedCheckpoint, type LineChecker, type LogMessage, type Memory, type Remembered } from '@plait/roles';
+import { readSignedCheckpoint, type LineChecker, type Memory, type Remembered } from '@plait/roles';
 import type { SignedCheckpoint, VerifyProgress } from '@plait/ledger';
 import { beforeAll, expect, test } from 'vitest';
 import { CHECKPOINT_KEY, LEDGER_KEY, ORIGIN, WORKER_KEYS } from '../../packages/testkit/src/keyring.ts';
-import { checkersOf, verifyWorld, worldOf, type World } from './world.ts';
+import { behind, checkersOf, inGap, verifyWorld, worldOf, type World } from './world.ts';
 
 /** Two ledgers with one genesis, so that one may be put in the place of the other. */
 let world: World;
@@ -34,16 +34,6 @@ const only = <T>(all: readonly T[], wanted: number): T => all.at(wanted) as T;
 
 const signed = (size: bigint, root: Hash, key = CHECKPOINT_KEY, origin = ORIGIN) =>
   signNote(formatCheckpoint({ kind: 'checkpoint', origin, size, root }), key);
-
-const behind = ({ messages, ...rest }: World, ...values: readonly Uint8Array[]): World => ({
-  ...rest, messages: [...messages, ...values.map((value, i) => ({ position: (only(messages, -1).position + BigInt(i) + 1n) as LogMessage['position'], value }))],
-});
-
-/** With one more message about in the middle, at a position that no message had. */
-function inGap({ messages, ...rest }: World, value: Uint8Array): World {
-  const at = messages.findIndex(({ position }, i) => i > messages.length / 2 && position > (messages[i - 1]?.position ?? position) + 1n);
-  return { ...rest, messages: messages.toSpliced(at, 0, { position: logPosition(only(messages, at).position - 1n), value }) };
-}
 
 const someRoot = hashToText(sha256(Uint8Array.of(7)));
 

@@ -1,4 +1,5 @@
 /** A ledger as a simulated run left it, and a verification of it, or of what somebody made of it. */
+import { logPosition } from '@plait/core';
 import type { Aftermath, StillPartition } from '@plait/testkit';
 import { simulate, stillClock, stillLog, StillSource } from '@plait/testkit';
 import { verifyLedger, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
@@ -51,4 +52,16 @@ export async function worldOf(seed: number): Promise<Left> {
     world: { messages, partitions }, honest: { messages: messages.filter((message) => !isHostile(message)), partitions },
     hostile: new Set(messages.filter(isHostile).map(({ position }) => position)), hasTurmoil,
   };
+}
+
+/** With more messages at its end. */
+export function behind({ messages, partitions }: World, ...values: readonly Uint8Array[]): World {
+  const end = (messages.at(-1)?.position ?? -1n) + 1n;
+  return { partitions, messages: [...messages, ...values.map((value, i) => ({ position: logPosition(end + BigInt(i)), value }))] };
+}
+
+/** With one more message about in the middle, at a position that no message had. */
+export function inGap({ messages, partitions }: World, value: Uint8Array): World {
+  const at = messages.findIndex(({ position }, i) => i > messages.length / 2 && position > (messages[i - 1]?.position ?? position) + 1n);
+  return { partitions, messages: messages.toSpliced(at, 0, { position: logPosition((messages[at] as LogMessage).position - 1n), value }) };
 }

@@ -8,15 +8,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import {
-  EMPTY_ROOT, emptyState, encodePayload, formatCheckpoint, hashToText, isPlaitError, logPosition, makeSignerKey, parseSignerKey, signNote, utf8Decode, utf8Encode,
-  type FoldState, type Payload,
+  apply, EMPTY_ROOT, emptyState, encodePayload, formatCheckpoint, formatConfiguration, hashToText, isPlaitError, logPosition, makeSignerKey, parseSignerKey, rangeRoot,
+  signNote, utf8Decode, utf8Encode, type FoldState, type LedgerState, type Payload, type SignerKey,
 } from '@plait/core';
 import { openLogReader } from '@plait/kafka';
 import { formatLedgerFile } from '@plait/ledger';
 import type { Verdict } from '@plait/roles';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
-import { verifyWorld, worldOf, type Left, type World } from '../audit/world.ts';
+import { CHECKPOINT_KEY, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
+import { behind, inGap, verifyWorld, worldOf, type Left, type World } from '../audit/world.ts';
 import { uniqueName } from '../global/services.ts';
 import { Harness } from '../kafka/harness.ts';
 import { recordBatch } from '../kafka/record-batch.ts';
@@ -170,6 +170,25 @@ describe.skipIf(why !== undefined)(named('of simulated ledgers'), () => {
       edited[byte] = (edited[byte] as number) ^ (1 << (at % 8));
       return [messages.toSpliced(at, 1), messages.with(at, { position, value: edited })].map((changed) => ({ messages: changed, partitions }));
     }));
+  });
+
+  test('a checkpoint of another tree, its key replaced, and its successor over the blocks or over others', async () => {
+    const { honest } = await worldOf(7);
+    const state = honest.messages.reduce<FoldState>((folded, { position, value }) => apply(folded, position, value).state, emptyState({ origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier })) as LedgerState;
+    const { origin, ledgerId, height, history, configuration: { body, version, hash } } = state;
+    const successor = makeSignerKey(ORIGIN, new Uint8Array(32).fill(9));
+    const signed = (size: bigint, tree: Uint8Array, key: SignerKey): Uint8Array => signNote(formatCheckpoint({ kind: 'checkpoint', origin, size, root: hashToText(tree) }), key);
+    const replaced = signNote(formatConfiguration({
+      ...body, starts: [], checkpointKeys: [successor.verifier], kind: 'configuration', origin, ledgerId, version: version + 1n, previous: hash,
+    }), LEDGER_KEY);
+    const right = rangeRoot(history);
+    const ahead = inGap(honest, signed(1_000n, EMPTY_ROOT, CHECKPOINT_KEY));
+    const lied = inGap(honest, signed(1n, EMPTY_ROOT, CHECKPOINT_KEY));
+    const vouched = [replaced, signed(height, right, successor)];
+    await agreeOn([
+      ahead, behind(ahead, replaced), behind(ahead, ...vouched), lied, behind(lied, replaced), behind(lied, ...vouched),
+      ...[signed(1n, right, successor), signed(height, EMPTY_ROOT, successor)].map((end) => behind(lied, replaced, end)),
+    ]);
   });
 });
 
