@@ -1,4 +1,6 @@
 /** Files that are handed to commands: nothing is read beyond what one of its kind can have. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +40,18 @@ test('a checkpoint key is given as it is, or in a file', async () => {
   await writeFile(file, `${vkey}\n`);
   for (const text of [vkey, file, `@${file}`]) expect((await readCheckpointKey(text)).vkey).toBe(vkey);
   await expect(readCheckpointKey(folder)).rejects.toMatchObject({ code: 'config' });
+});
+
+test('who reads no more of the result still gets its exit code, and no other', async () => {
+  const file = join(folder, 'no-receipt');
+  await writeFile(file, 'anything');
+  const main = join(import.meta.dirname, '../../apps/plait/src/main.ts');
+  const program = spawn(process.execPath, ['--conditions=development', main, 'verify-receipt', file, '--key', vkey], { stdio: ['ignore', 'pipe', 'pipe'] });
+  program.stdout.destroy();
+  let stderr = '';
+  program.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+  const [code] = (await once(program, 'close')) as [number];
+  expect({ code, stderr }).toEqual({ code: 10, stderr: '' });
 });
 
 test('stdin is no receipt and its payload at once', async () => {

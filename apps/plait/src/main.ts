@@ -13,6 +13,7 @@ import { initCommand } from './governing/init.ts';
 import { keysCommand } from './governing/keys-command.ts';
 import { locateCommand } from './proving/locate.ts';
 import { publisherCommand } from './running/publisher.ts';
+import { OutputClosed } from './output.ts';
 import { readCommand } from './reading/read.ts';
 import { receiptCommand } from './proving/receipt.ts';
 import { reconfigureCommand } from './governing/reconfigure.ts';
@@ -55,13 +56,19 @@ function program(): Command {
 async function main(): Promise<number> {
   try {
     await program().parseAsync();
-    return Number(process.exitCode ?? EXIT.done);
+    return exitCodeSoFar();
   } catch (error) {
+    if (error instanceof OutputClosed) return exitCodeSoFar();
     // Commander has said what was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     if (!(error instanceof Told)) process.stderr.write(`plait: ${explain(error)}\n`);
     return exitCodeOf(error);
   }
+}
+
+/** What the command has said of its result, before it printed it. */
+function exitCodeSoFar(): number {
+  return Number(process.exitCode ?? EXIT.done);
 }
 
 // A closed pipe is no failure: whoever writes more learns it from its own write.

@@ -7,7 +7,7 @@ import { loadLedger } from '../keys.ts';
 import { foldLog } from './log-fold.ts';
 import { makeLog } from '../log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type CommonOptions } from '../options.ts';
-import { OutputClosed, print, printable } from '../output.ts';
+import { print, printable } from '../output.ts';
 
 const EXAMPLES = `
 Shows what counted: the genesis, every configuration with what it changed, every claim. The position is the message's
@@ -38,11 +38,7 @@ export function historyCommand(): Command {
       await using ports = new AsyncDisposableStack();
       await foldLog(target, ports, (folded) => history.take(folded));
       const show = options.output === 'text' ? turnText : (turn: Turn): string => `${JSON.stringify(turn)}\n`;
-      try {
-        for (const turn of history.turns) await print(show(turn));
-      } catch (error) {
-        if (!(error instanceof OutputClosed)) throw error;
-      }
+      for (const turn of history.turns) await print(show(turn));
     });
 }
 

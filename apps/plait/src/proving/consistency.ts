@@ -70,8 +70,8 @@ async function compare(files: readonly [string, string], options: ConsistencyOpt
   const comparison = await compareCheckpoints(older, newer, place);
   const evidence = comparison.verdict === 'split-view' ? await writeEvidence(checkpoints, options.evidence) : [];
   const result = { ...comparison, checkpoints, evidence, place: comparison.proof.length > 0 ? place : undefined };
-  await print(options.output === 'json' ? `${jsonText(resultJson(result))}\n` : resultText(result));
   if (result.verdict === 'split-view') process.exitCode = EXIT.splitView;
+  await print(options.output === 'json' ? `${jsonText(resultJson(result))}\n` : resultText(result));
 }
 
 function requireOneLedger({ file, checkpoint: { origin } }: HeldCheckpoint, other: HeldCheckpoint): void {

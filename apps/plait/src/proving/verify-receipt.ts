@@ -55,8 +55,8 @@ export function verifyReceiptCommand(): Command {
       if (file === '-' && options.payload === '-') throw new PlaitError('config', 'receipt and --payload cannot both come from stdin');
       const payload = options.payload === undefined ? {} : { payload: await readBytes(options.payload) };
       const checked = check(await readBytes(file), { key, ...payload });
-      await print(options.output === 'json' ? `${jsonText({ schemaVersion: 1, file, ...checkedJson(checked), key: key.vkey })}\n` : checkedText(checked));
       if (checked.proved === undefined) process.exitCode = EXIT.tampered;
+      await print(options.output === 'json' ? `${jsonText({ schemaVersion: 1, file, ...checkedJson(checked), key: key.vkey })}\n` : checkedText(checked));
     });
 }
 

@@ -4,7 +4,7 @@ import { openLedger, openStateFile, systemClock } from '@plait/ledger';
 import { loadLedger } from '../keys.ts';
 import { makeLog } from '../log.ts';
 import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, stateOption, type CommonOptions } from '../options.ts';
-import { OutputClosed, print } from '../output.ts';
+import { print } from '../output.ts';
 import { statusJson, statusText } from './status-text.ts';
 import { stopSignal } from '../stopping.ts';
 
@@ -49,16 +49,12 @@ export function statusCommand(): Command {
       await using ledger = await openLedger({ ...(await loadLedger(options.ledger)), ...memory, bootstrapServers: brokers, kafka });
       const everyMs = options.watch === undefined ? undefined : 1_000 * (options.watch === true ? WATCH_SECONDS : options.watch);
       const clear = everyMs !== undefined && process.stdout.isTTY ? CLEAR : '';
-      try {
-        for (;;) {
-          const status = await ledger.status();
-          await print(options.output === 'json' ? `${statusJson(status)}\n` : `${clear}${statusText(status)}`);
-          if (everyMs === undefined) return;
-          await systemClock.sleep(everyMs, signal);
-          if (signal.aborted) return;
-        }
-      } catch (error) {
-        if (!(error instanceof OutputClosed)) throw error;
+      for (;;) {
+        const status = await ledger.status();
+        await print(options.output === 'json' ? `${statusJson(status)}\n` : `${clear}${statusText(status)}`);
+        if (everyMs === undefined) return;
+        await systemClock.sleep(everyMs, signal);
+        if (signal.aborted) return;
       }
     });
 }
