@@ -76,7 +76,8 @@ async function writeReceipt(options: ReceiptCommandOptions): Promise<void> {
   const { brokers, ...kafka } = kafkaOptions(options, log);
   const file = await loadLedger(options.ledger);
   await using ports = new AsyncDisposableStack();
-  const leaves = options.leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openLeaves(options.leaves, pinnedOf(file), { readOnly: true }))) };
+  const onDamaged = (message: string): void => log.warn({ event: 'damaged' }, message);
+  const leaves = options.leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openLeaves(options.leaves, pinnedOf(file), { readOnly: true, onDamaged }))) };
   const ledger = ports.use(await openLedger({ ...file, ...leaves, bootstrapServers: brokers, kafka }));
   const receipt = await waitFor(ledger, place, options, { log, signal });
   if (receipt === undefined) {
