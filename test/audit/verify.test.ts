@@ -1,6 +1,6 @@
 /** What a verification remembers, is told, and is asked: rollbacks, split views, ranges, patience. */
 import {
-  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, logPosition, makeSignerKey, PlaitError, rangeRoot, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
+  apply, emptyState, formatCheckpoint, formatConfiguration, hashToText, index, makeSignerKey, PlaitError, rangeRoot, seq, sha256, signNote, type FoldState, type Generation, type Hash, type LedgerState,
 } from '@plait/core';
 import { readSignedCheckpoint, type LineChecker, type Memory, type Remembered } from '@plait/roles';
 import type { SignedCheckpoint, VerifyProgress } from '@plait/ledger';

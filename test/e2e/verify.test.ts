@@ -178,11 +178,16 @@ describe('a log that is not the one that was remembered', () => {
   });
 
   test('has grown again another way: two signed checkpoints contradict each other, and are kept as evidence', async () => {
+    const { checkpoint: known } = await verifyJson([], aside('known'));
     const roles = (['worker', 'coordinator', 'publisher'] as const).map((command) => startRole(command, older));
     await Promise.all(roles.map(({ ready }) => ready));
+    // Only a checkpoint over as many blocks contradicts the one that is remembered, and the records may come in fewer of them now.
     await eventually(async () => {
       const { checkpoint, counts } = await verifyJson([], aside(`regrowing-${performance.now()}`), older);
-      return counts.records === String(2 * HALF) && checkpoint !== null;
+      if (Number(counts.records) < 2 * HALF) return false;
+      if (Number(checkpoint?.size) >= Number(known?.size)) return true;
+      for (let i = 0; i < 5; i += 1) await produce(ledger.topic, [{ key: 'more', value: `record ${i}`, partition: 0 }]);
+      return false;
     });
     for (const role of roles) await role.stop();
     const evidence = aside('evidence');

@@ -65,7 +65,7 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
   const wanted = await wantedOf(verification, mark, ports);
   try {
     const report = await verifyLedger({ ...read, openLog: firstDigested(read.openLog, digest, mark) }, {
-      ...wanted, checkers, signal, onProgress: (progress) => {
+      ...wanted, checkers, onProgress: (progress) => {
         keeper.update(progress);
         view.update(progress);
       },
@@ -95,10 +95,10 @@ function firstDigested(openLog: OpenLog, digest: LogDigest, mark: VerifyProgress
   };
 }
 
-async function wantedOf({ options, ledger, memory, trusted }: Verification, mark: VerifyProgressMark | undefined, ports: AsyncDisposableStack): Promise<VerifyOptions> {
+async function wantedOf({ options, ledger, memory, trusted, signal }: Verification, mark: VerifyProgressMark | undefined, ports: AsyncDisposableStack): Promise<VerifyOptions> {
   const { fromSeq = mark?.firstSeq, toSeq, rate, leaves } = options;
   return {
-    trusted: [...memory.trusted, ...trusted], memory: memory.state,
+    trusted: [...memory.trusted, ...trusted], memory: memory.state, signal,
     ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }), ...(mark === undefined ? {} : { resumeAt: mark.nextSeq }),
     ...(rate === undefined ? {} : { recordsPerSecondMax: rate }), ...(leaves === undefined ? {} : { leavesOf: await leavesIn(leaves, ledger, ports) }),
   };
