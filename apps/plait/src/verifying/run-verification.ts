@@ -78,7 +78,8 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
     view.end();
     const nextSeq = await keeper.save();
     const advice = nextSeq === undefined ? '' : `: all below seq ${nextSeq} is checked; --resume goes on there`;
-    log.warn({ event: 'interrupted', nextSeq: nextSeq?.toString() }, `the verification was interrupted${advice}`);
+    // What could not even begin was not interrupted.
+    if (signal.aborted || nextSeq !== undefined) log.warn({ event: 'interrupted', nextSeq: nextSeq?.toString() }, `the verification was interrupted${advice}`);
     if (!signal.aborted) throw error;
     return undefined;
   }
