@@ -110,8 +110,9 @@ function causesText({ causes }: VerifyFinding, style: TextStyle): string {
   return listed('likely causes', causes, style);
 }
 
-function nextText({ next }: VerifyFinding, { evidence }: VerifyOutcome, style: TextStyle): string {
-  const kept = evidence === undefined ? [] : [wrapped(`Evidence is in ${evidence.folder}: ${evidence.files.join(', ')}. Keep it.`, style)];
+function nextText({ next }: VerifyFinding, { evidence, report }: VerifyOutcome, style: TextStyle): string {
+  const signed = evidence === undefined ? '' : `Evidence is in ${evidence.folder}: ${evidence.files.join(', ')}. Keep it. `;
+  const kept = report.verdict === 'undecided' ? [] : [wrapped(`${signed}Copy what is stored now before anything is mended: it is evidence too.`, style)];
   const command = next.startsWith('plait ') ? `${programName()}${next.slice('plait'.length)}` : next;
   // A command stays on one line, so that it can be copied.
   return [...kept, `${style.paint('bold', 'next')}\n  ${printable(command)}`].join('\n\n');
