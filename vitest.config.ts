@@ -3,15 +3,21 @@ import { defineConfig, type Plugin } from 'vitest/config';
 
 /**
  * Files that need a Kafka or a Redis: their projects have the global setup that starts one of each for the whole run. The
- * first ones measure time-outs, so they run alone on a machine of two cores; the others wait for most of their time.
+ * first ones measure time-outs, so they run among themselves, one for each of two cores; the others are many and wait often.
  */
-const alone = ['test/contract/**/*.test.ts', 'test/kafka/membership.test.ts', 'test/e2e/{failures,outages,rolling}.test.ts'];
+const timed = ['test/contract/**/*.test.ts', 'test/kafka/membership.test.ts', 'test/e2e/{failures,outages,rolling}.test.ts'];
 const together = ['test/{attacks,e2e,kafka,launcher,package,security}/**/*.test.ts'];
 /** Files that other commands run: `test:containers` needs an engine, the browser tests a browser. */
 const elsewhere = ['**/node_modules/**', 'test/containers/**', 'test/browser/**'];
 
-/** The program is started hundreds of times: compiled once, a start costs half. */
-const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url)) };
+/**
+ * The program is started hundreds of times: compiled once, a start costs half. Brokers of tests' own are started some fifty times
+ * and live for seconds: what the JVM's second compiler would make of them comes too late.
+ */
+const env = {
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url)),
+  JAVA_TOOL_OPTIONS: '-XX:TieredStopAtLevel=1',
+};
 
 /** Which of a package's files are meant: `development` is its TypeScript source, the other one picks Node's or the browser's. */
 function resolving(platform: 'node' | 'browser') {
@@ -39,7 +45,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts'],
-          exclude: [...elsewhere, ...alone, ...together],
+          exclude: [...elsewhere, ...timed, ...together],
           testTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -63,13 +69,13 @@ export default defineConfig({
         ...resolving('node'),
         test: {
           name: 'kafka',
-          include: alone,
+          include: timed,
           exclude: elsewhere,
           globalSetup: ['test/global/setup.ts'],
           env,
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           provide: { platform: 'node' },
         },
@@ -79,7 +85,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: together,
-          exclude: [...elsewhere, ...alone],
+          exclude: [...elsewhere, ...timed],
           globalSetup: ['test/global/setup.ts'],
           env,
           testTimeout: 240_000,

@@ -1,4 +1,4 @@
 import { test } from 'vitest';
 import { runSeeds } from './seeds.ts';
 
-test('real roles keep every promise under faults: 2nd half of 500 seeds', { timeout: 600_000 }, () => runSeeds(251, 250));
+test('real roles keep every promise under faults: 2nd half of 320 seeds', { timeout: 600_000 }, () => runSeeds(161, 160));

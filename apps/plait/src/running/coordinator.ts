@@ -1,7 +1,7 @@
 /** `plait coordinator`: leads, or stands by. */
 import { Command } from 'commander';
 import { systemClock } from '@plait/ledger';
-import { openLease, type RedisPlace } from '@plait/redis';
+import type { RedisPlace } from '@plait/redis';
 import { Coordinator, LeaseKeeper } from '@plait/roles';
 import { redisPlace, type RedisCommandOptions } from '../settings/config-redis.ts';
 import { observer } from '../log.ts';
@@ -47,6 +47,8 @@ async function runCoordinator(settings: RoleSettings & { readonly redis: RedisPl
   const { ledger, key, signal, redis, leaseTtlMs } = settings;
   await using ports = new AsyncDisposableStack();
   const { reader, appender, ...keeping } = await openLog(settings, ports, { paceMs: 0 });
+  // Every command would pay for it, were it loaded with the program.
+  const { openLease } = await import('@plait/redis');
   const lease = ports.adopt(await openLease({ redis, key: leaseKey(ledger), ttlMs: leaseTtlMs }), (port) => port.close());
   const observe = observer(settings.log);
   const keeper = new LeaseKeeper({ lease, clock: systemClock, random: systemRandom, observe });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { isPlaitError, parseCheckpoint, parseNote, parseTilePath, PlaitError, TILE_WIDTH, type Tile } from '@plait/core';
 import type { TileStore } from '@plait/roles';
-import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import type { Log } from '../log.ts';
 
 /** Where to listen. */
@@ -35,6 +35,8 @@ const LASTING = 'public, max-age=31536000';
 
 /** Serves what `store` holds from now on. Throws `config` if nobody can listen at that address. */
 export async function openTileServer({ store, address, log }: { readonly store: TileStore; readonly address: ListenAddress; readonly log: Log }): Promise<TileServer> {
+  // Every command would pay for it, were it loaded with the program.
+  const { fastify } = await import('fastify');
   // Of an address that cannot be decoded, too, nothing is there.
   const server = fastify({ logger: false, forceCloseConnections: true, frameworkErrors: (_error, _, reply) => void notThere(reply) });
   addRoutes(server, store);
