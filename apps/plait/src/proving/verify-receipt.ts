@@ -78,10 +78,10 @@ function check(bytes: Uint8Array, options: { readonly key: VerifierKey; readonly
   return { steps, proved, notChecked: notCheckedOf(proved) };
 }
 
-function notCheckedOf({ hasPayload, payloadDigest }: VerifiedReceipt): readonly string[] {
+function notCheckedOf({ hasPayload }: VerifiedReceipt): readonly string[] {
   return [
-    ...(hasPayload ? [] : [`the record's key, value and headers: they are not in the receipt and were not given (--payload); their digest is ${payloadDigest}`]),
-    'that the ledger went on from this checkpoint, and that its key signed no other history: plait consistency compares two checkpoints, plait verify the ledger',
+    ...(hasPayload ? [] : ["the record's key, value and headers: neither inside nor given (--payload)"]),
+    'the rest of the ledger, and whether the key signed another: plait verify',
     'what Kafka holds now',
   ];
 }
@@ -98,8 +98,10 @@ const STEP_CHARS = 21;
 
 function checkedText({ steps, proved, notChecked }: Checked): string {
   const parts = steps.map(stepText);
-  if (proved !== undefined) parts.push('\n', rowsText(factRows(proved)), '\n', ...notChecked.map((each) => printable(`not checked: ${each}\n`)));
-  return parts.join('');
+  if (proved === undefined) return parts.join('');
+  const verified = styleText('green', 'verified', { stream: process.stdout });
+  const rest = notChecked.map((each) => `  - ${each}\n`);
+  return [...parts, `\n${verified}\n\n`, rowsText(factRows(proved)), '\nnot checked\n', ...rest].join('');
 }
 
 function stepText({ step, ok, says, expected, found }: Step): string {
