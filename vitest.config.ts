@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Files that need a Kafka or a Redis: their projects have the global setup that starts one of each for the whole run. The
@@ -18,6 +19,21 @@ const env = {
   NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url)),
   JAVA_TOOL_OPTIONS: '-XX:TieredStopAtLevel=1',
 };
+
+/** Files that take a minute or more, the longest first: begun last, they would run alone in the end. */
+const LONG = ['help-examples', 'sources', 'groups', 'rights', 'lying', 'rotation', 'rollback', 'publisher', 'attacks', 'reconfigure', 'hostile'];
+
+/** The long files before the others. */
+class LongFilesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return (await super.sort(files)).toSorted((a, b) => rankOf(a) - rankOf(b));
+  }
+}
+
+function rankOf({ moduleId }: TestSpecification): number {
+  const at = LONG.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+  return at < 0 ? LONG.length : at;
+}
 
 /** Which of a package's files are meant: `development` is its TypeScript source, the other one picks Node's or the browser's. */
 function resolving(platform: 'node' | 'browser') {
@@ -39,6 +55,7 @@ const withoutNodeCondition: Plugin = {
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFilesFirst },
     projects: [
       {
         ...resolving('node'),

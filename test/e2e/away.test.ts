@@ -1,5 +1,7 @@
 /** Kafka is not there: at the start every command says so soon; later the roles wait, in little memory, and go on by themselves. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatCheckpoint, hashToText, leafHash, parseSignerKey, signNote } from '@plait/core';
 import type { Services } from '@plait/launcher';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { everyHelp } from './help.ts';
@@ -21,8 +23,9 @@ beforeAll(async () => {
 });
 afterAll(async () => await endLedger({ services, ledger }));
 
-/** All but `config`, which shows the address and does not use it. */
-const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && words[0] !== 'config');
+/** `config` shows the address and does not use it; `serve` goes on serving what it has; `consistency` reads two files before. */
+const OTHERS: readonly (string | undefined)[] = ['config', 'serve', 'consistency'];
+const reachingKafka = (await everyHelp()).filter(({ words, text }) => text.includes('--bootstrap-server') && !OTHERS.includes(words[0]));
 /** As in its first example, on the ledger of this file and with the address of nobody. */
 const calls = reachingKafka.map(({ words, examples }) => ({ name: words.join(' '), args: (examples[0] ?? '').split('|')[0]?.trim().split(/\s+/).slice(1) ?? [] }));
 
@@ -40,6 +43,25 @@ describe('at the start', () => {
       expect(stderr).toContain(address);
       expect(ms).toBeLessThan(START_MS_MAX);
     });
+});
+
+test('consistency of two checkpoints too, while serve waits until it is stopped', async () => {
+  const { origin } = ledger.file;
+  const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'checkpoint.key'), 'utf8')).trim());
+  const files = [1n, 2n].map((size) => join(ledger.folder, `${size}.checkpoint`));
+  for (const [i, file] of files.entries()) {
+    const root = hashToText(leafHash(Uint8Array.of(i)));
+    await writeFile(file, signNote(formatCheckpoint({ kind: 'checkpoint', origin, size: BigInt(i + 1), root }), key));
+  }
+  const away = ['--ledger', ledger.folder, '--bootstrap-server', '127.0.0.1:1'];
+  const { code, stderr } = await start(['consistency', ...files, '--key', key.verifier.vkey, ...away]).ended;
+  expect(code, stderr).toBe(2);
+  expect(stderr).toContain('127.0.0.1:1');
+
+  const serving = start(['serve', '--listen', '127.0.0.1:0', ...away]);
+  await ledger.until('it waits', () => Promise.resolve(serving.stderr().includes('"event":"waiting"')));
+  serving.child.kill('SIGTERM');
+  expect((await serving.ended).code).toBe(0);
 });
 
 test.each(['dev', 'demo'])('%s with the address of a Kafka that is not there, too', async (name) => {

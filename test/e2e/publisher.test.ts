@@ -15,6 +15,7 @@ let ledger: LedgerHarness;
 
 beforeAll(async () => {
   ledger = await makeLedger({ partitions: 4 });
+  state = emptyState({ origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) });
   await ledger.startRoles();
 });
 afterAll(async () => {
@@ -27,24 +28,27 @@ interface Folded {
   readonly outcome: Outcome;
 }
 
+/** What was folded of the log so far: each look goes on where the last one ended. */
+const all: Folded[] = [];
+let state: FoldState;
+
 /** Folds the whole log. */
 async function foldAll(): Promise<readonly Folded[]> {
-  const log = await openLogReader({ kafka: { brokers: ledger.place.bootstrapServers.split(',') }, topic: ledger.file.log, from: logPosition(0n) });
-  let state: FoldState = emptyState({ origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) });
-  const folded: Folded[] = [];
+  const from = logPosition((all.at(-1)?.position ?? -1n) + 1n);
+  const log = await openLogReader({ kafka: { brokers: ledger.place.bootstrapServers.split(',') }, topic: ledger.file.log, from });
   try {
     const end = await log.end();
     while (log.position() < end) {
       for (const { position, value } of await log.poll({ maxWaitMs: 100 })) {
         const applied = apply(state, position, value);
         state = applied.state;
-        folded.push({ position, text: new TextDecoder().decode(value), outcome: applied.outcome });
+        all.push({ position, text: new TextDecoder().decode(value), outcome: applied.outcome });
       }
     }
   } finally {
     await log.close();
   }
-  return folded;
+  return [...all];
 }
 
 function checkpoints(folded: readonly Folded[]): (Checkpoint & { readonly text: string; readonly verdict: string })[] {
@@ -74,7 +78,7 @@ test('two publishers: checkpoints appear, one text for each size, and one for ea
   const publishers = [ledger.start('publisher'), ledger.start('publisher')];
   await Promise.all(publishers.map(({ ready }) => ready));
   await using load = ledger.load();
-  const folded = await newerState([], (all) => checkpoints(all).some(({ size }) => size === (states(all)[0] ?? 0n) + 1n) && checkpoints(all).length > 3);
+  const folded = await newerState([], (read) => checkpoints(read).some(({ size }) => size === (states(read)[0] ?? 0n) + 1n) && checkpoints(read).length > 3);
   await load.stop();
   const found = checkpoints(folded);
   expect(found.filter(({ verdict }) => verdict === 'contradicts')).toEqual([]);
@@ -88,7 +92,7 @@ test('two publishers: checkpoints appear, one text for each size, and one for ea
 test('a role that is started late begins at the newest confirmed state and reads little', async () => {
   const known = states(await foldAll());
   await using load = ledger.load();
-  const folded = await newerState(known, (all) => checkpoints(all).some(({ size }) => size === (states(all).at(-1) ?? 0n) + 1n));
+  const folded = await newerState(known, (read) => checkpoints(read).some(({ size }) => size === (states(read).at(-1) ?? 0n) + 1n));
   for (const command of ['worker', 'coordinator', 'publisher'] as const) {
     // Without a memory: one that claims or signs begins at what it remembers, if that is older.
     const late = ledger.start(command, {}, ['--state', join(ledger.folder, 'state', `${command}-late.json`)]);
