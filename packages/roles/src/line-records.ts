@@ -224,9 +224,12 @@ export class LineRecords {
   #rootOf(records: readonly SourceRecord[], leaves: Uint8Array | undefined): string {
     this.#hasher.reset();
     try {
-      for (const [i, { offset: at, timestamp, payload }] of records.entries()) {
-        this.#hasher.add(at, timestamp, minimalPayload(payload));
-        leaves?.set(this.#hasher.leaf, i * LEAF_BYTES);
+      // Every record of the product comes by here: nothing is made for each.
+      let end = 0;
+      for (const record of records) {
+        this.#hasher.add(record.offset, record.timestamp, minimalPayload(record.payload));
+        leaves?.set(this.#hasher.leaf, end);
+        end += LEAF_BYTES;
       }
     } catch (error) {
       if (!isPlaitError(error, 'invalid')) throw error;
