@@ -14,6 +14,7 @@ export * from './compact.ts';
 export * from './keys.ts';
 export * from './note.ts';
 export * from './segment.ts';
+export * from './segment-leaves.ts';
 export * from './configuration.ts';
 export * from './claim.ts';
 export * from './report.ts';

@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import {
-  equalBytes, formatSegment, hashFromText, height, invalid, invariant, LEAF_BYTES, logPosition, parseHash, parseSegment, RootHasher, segmentCount, seq,
+  areLeavesOf, formatSegment, height, invalid, invariant, LEAF_BYTES, logPosition, parseHash, parseSegment, segmentCount, seq,
   type RecordSegment, type Seq,
 } from '@plait/core';
 import type { KeptBlock, KeptLine, LeafBounds, LeafStore, LineToKeep, Pinned } from '@plait/roles';
@@ -73,7 +73,6 @@ class LeafFile implements LeafStore {
   readonly #path: string;
   readonly #options: LeafStoreOptions;
   readonly #sql: Statements;
-  readonly #hasher = new RootHasher();
 
   constructor(database: DatabaseSync, path: string, options: LeafStoreOptions) {
     this.#database = database;
@@ -168,17 +167,10 @@ class LeafFile implements LeafStore {
     const { topic, partition, generation, nextOffset } = segment;
     const bytes = this.#use(() => this.#sql.leaves.get(topic, partition, generation, nextOffset))?.['leaves'];
     if (!(bytes instanceof Uint8Array)) return undefined;
-    if (this.#isRootOf(segment, bytes)) return bytes;
+    if (areLeavesOf(segment, bytes)) return bytes;
     this.#options.onDamaged?.(`the leaves of ${topic}/${partition} offsets ${segment.firstOffset} … ${nextOffset} in ${this.#path} are not what they were: ` +
       'they are not used');
     return undefined;
-  }
-
-  #isRootOf(segment: RecordSegment, leaves: Uint8Array): boolean {
-    if (BigInt(leaves.length) !== segmentCount(segment) * BigInt(LEAF_BYTES)) return false;
-    this.#hasher.reset();
-    for (let at = 0; at < leaves.length; at += LEAF_BYTES) this.#hasher.add(leaves.subarray(at, at + LEAF_BYTES));
-    return equalBytes(this.#hasher.root(), hashFromText(segment.root));
   }
 
   get nextSeq(): Seq {

@@ -21,4 +21,4 @@ export type { PartitionOffsets, SourceTopics } from './topics.ts';
 export { joinReaderGroup } from './reader-group.ts';
 export type { Hold, ReaderGroup, ReaderGroupOptions } from './reader-group.ts';
 export type { Committed } from './group-commits.ts';
-export { batchSum, sealBatch, storedBatchSum } from './batch-sum.ts';
+export { sealBatch } from './batch-sum.ts';

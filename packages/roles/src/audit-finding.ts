@@ -1,9 +1,9 @@
 /** What a line's finding comes to: which record it is where leaves are at hand, whether records expired, and what may have happened. */
 import {
-  decodeLeaf, index, LEAF_BYTES, offset, segmentCount, seq, isPlaitError,
+  areLeavesOf, decodeLeaf, index, offset, segmentCount, seq, splitLeaves, isPlaitError,
   type Line, type RecordSegment, type Seq,
 } from '@plait/core';
-import { areLeavesOf, firstDifference, type LeafDifference } from './audit-leaves.ts';
+import { firstDifference, type LeafDifference } from './audit-leaves.ts';
 import type { Finding, LeavesOf, LineFinding, RetentionOf } from './audit-types.ts';
 import type { NumberedLine } from './reader.ts';
 import type { Reported } from './reader-findings.ts';
@@ -111,8 +111,8 @@ export async function goneFinding(
 
 function newestOf(leaves: Uint8Array): bigint {
   let newest = -1n;
-  for (let at = 0; at < leaves.length; at += LEAF_BYTES) {
-    const { timestamp } = decodeLeaf(leaves.subarray(at, at + LEAF_BYTES));
+  for (const leaf of splitLeaves(leaves)) {
+    const { timestamp } = decodeLeaf(leaf);
     if (timestamp > newest) newest = timestamp;
   }
   return newest;

@@ -1,5 +1,5 @@
 /** Which record it is: the leaves that were hashed beside those of the records that are there. Pure. */
-import { decodeLeaf, equalBytes, hashToText, LEAF_BYTES, RootHasher, segmentCount, type Leaf, type RecordSegment } from '@plait/core';
+import { decodeLeaf, equalBytes, hashToText, splitLeaves, type Leaf } from '@plait/core';
 import type { FindingKind } from './audit-types.ts';
 
 /** The first record that is another, or is not there, or should not be. */
@@ -12,14 +12,6 @@ export interface LeafDifference {
   readonly found: string;
   /** What the leaves around it suggest; a sentence. */
   readonly hint?: string;
-}
-
-/** Whether these are the leaves of the segment. */
-export function areLeavesOf(segment: RecordSegment, leaves: Uint8Array): boolean {
-  if (BigInt(leaves.length) !== segmentCount(segment) * BigInt(LEAF_BYTES)) return false;
-  const hasher = new RootHasher();
-  for (let at = 0; at < leaves.length; at += LEAF_BYTES) hasher.add(leaves.subarray(at, at + LEAF_BYTES));
-  return hashToText(hasher.root()) === segment.root;
 }
 
 /** The first difference of two lists of leaves, 48 bytes each; undefined if there is none. */
@@ -51,7 +43,7 @@ function differenceAt(at: number, expected: readonly Leaf[], found: readonly (Le
 }
 
 function leavesIn(bytes: Uint8Array): readonly Leaf[] {
-  return Array.from({ length: bytes.length / LEAF_BYTES }, (_, i) => decodeLeaf(bytes.subarray(i * LEAF_BYTES, (i + 1) * LEAF_BYTES)));
+  return splitLeaves(bytes).map(decodeLeaf);
 }
 
 function say({ offset, timestamp, digest }: Leaf): string {

@@ -1,6 +1,6 @@
 /** Segments whose leaves are at hand, so that each of their records can be proved. */
 import {
-  decodeLeaf, EMPTY_RANGE, GrowingTree, hashToText, LEAF_BYTES, leafHash, minimalPayload, segmentCount,
+  areLeavesOf, decodeLeaf, EMPTY_RANGE, GrowingTree, leafHash, minimalPayload, segmentCount, splitLeaves,
   type Line, type Offset, type Receipt, type RecordSegment,
 } from '@plait/core';
 import type { SourceRecord } from './ports.ts';
@@ -25,15 +25,12 @@ export class HashedSegment {
 
   /** Of records that were compared with the segment's root, and their leaves, 48 bytes each. */
   static ofRecords(records: readonly SourceRecord[], leaves: Uint8Array): HashedSegment {
-    return new HashedSegment(splitLeaves(leaves), records);
+    return new HashedSegment(copiesOf(leaves), records);
   }
 
   /** Of leaves, 48 bytes each; undefined if they are not those of the segment. */
   static ofLeaves(bytes: Uint8Array, segment: RecordSegment): HashedSegment | undefined {
-    const count = segmentCount(segment);
-    if (count === 0n || BigInt(bytes.length) !== count * BigInt(LEAF_BYTES)) return undefined;
-    const hashed = new HashedSegment(splitLeaves(bytes));
-    return hashToText(hashed.#tree.root(count)) === segment.root ? hashed : undefined;
+    return segmentCount(segment) > 0n && areLeavesOf(segment, bytes) ? new HashedSegment(copiesOf(bytes)) : undefined;
   }
 
   /** Which record has that offset; undefined if none is to be seen there. */
@@ -70,9 +67,9 @@ export class HashedSegment {
 /** A leaf, two nodes of the tree, and what arrays take besides. */
 const BYTES_A_LEAF = 400;
 
-/** Copies: a receipt keeps one leaf, and not all of them alive. */
-function splitLeaves(bytes: Uint8Array): readonly Uint8Array[] {
-  return Array.from({ length: bytes.length / LEAF_BYTES }, (_, i) => bytes.slice(i * LEAF_BYTES, (i + 1) * LEAF_BYTES));
+/** A receipt keeps one leaf, and not all of them alive. */
+function copiesOf(leaves: Uint8Array): readonly Uint8Array[] {
+  return splitLeaves(leaves).map((leaf) => leaf.slice());
 }
 
 /** Bytes of segments that are kept for those who ask for one more record of them. */

@@ -1,6 +1,6 @@
 /** Finding where a record stands: in the ledger, or in an index that a server keeps of it. */
 import {
-  decodeLeaf, isPlaitError, LEAF_BYTES, messageHash, formatBlock, minimalPayload, payloadDigest, PlaitError, segmentCount,
+  decodeLeaf, isPlaitError, messageHash, formatBlock, minimalPayload, payloadDigest, PlaitError, segmentCount, splitLeaves,
   type Line, type RecordSegment, type Seq,
 } from '@plait/core';
 import type { Ledger, LedgerSegment, StartPoint } from '@plait/ledger';
@@ -75,8 +75,8 @@ function keptLine(store: LeafStore, wanted: Wanted): KeptLine | undefined {
 type Records = readonly { readonly offset: bigint; readonly timestamp?: bigint; readonly digest?: () => Uint8Array }[];
 
 function recordsOf(leaves: Uint8Array): Records {
-  return Array.from({ length: leaves.length / LEAF_BYTES }, (_, i) => {
-    const { offset, timestamp, digest } = decodeLeaf(leaves.subarray(i * LEAF_BYTES, (i + 1) * LEAF_BYTES));
+  return splitLeaves(leaves).map((leaf) => {
+    const { offset, timestamp, digest } = decodeLeaf(leaf);
     return { offset, timestamp, digest: () => digest };
   });
 }
