@@ -63,6 +63,16 @@ function widthOfLevel(level: number | 'entries', size: bigint): bigint {
   return level === 'entries' ? size : size >> BigInt(level * TILE_LEVELS);
 }
 
+/** Full tiles of a level in a tree of `size` leaves: the index of the one that is not full. */
+export function fullTilesAt(level: Tile['level'], size: bigint): bigint {
+  return widthOfLevel(level, size) / BigInt(TILE_WIDTH);
+}
+
+/** Whether a tree of `size` leaves has all that the tile holds. */
+export function hasTile({ level, index, width }: Tile, size: bigint): boolean {
+  return index * BigInt(TILE_WIDTH) + BigInt(width) <= widthOfLevel(level, size);
+}
+
 /** The bundles, and the levels that a tree of `size` leaves has hashes at, lowest first. */
 function levelsOf(size: bigint): readonly (number | 'entries')[] {
   const levels: (number | 'entries')[] = size > 0n ? ['entries'] : [];
@@ -93,7 +103,7 @@ export function tilesAtEdge(size: bigint): readonly Tile[] {
 export function fullTiles({ from, to }: { readonly from: bigint; readonly to: bigint }): readonly Tile[] {
   invariant(from >= 0n && from <= to, `a tree does not grow from ${from} to ${to}`);
   return levelsOf(to).flatMap((level) => {
-    const [first, next] = [from, to].map((size) => widthOfLevel(level, size) / BigInt(TILE_WIDTH)) as [bigint, bigint];
+    const [first, next] = [fullTilesAt(level, from), fullTilesAt(level, to)];
     return Array.from({ length: Number(next - first) }, (_, i): Tile => ({ level, index: first + BigInt(i), width: TILE_WIDTH }));
   });
 }

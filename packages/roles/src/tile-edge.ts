@@ -1,12 +1,9 @@
 /** The right edge of a tree in tiles: all that is needed to append to it, whatever its size. */
 import {
-  concatBytes, decodeEntries, EMPTY_ROOT, encodeEntries, HASH_BYTES, invariant, isPlaitError, leafHash, TILE_WIDTH, tilesAtEdge, treeRoot,
+  concatBytes, decodeEntries, EMPTY_ROOT, encodeEntries, fullTilesAt, HASH_BYTES, invariant, isPlaitError, leafHash, TILE_WIDTH, tilesAtEdge, treeRoot,
   type Tile,
 } from '@plait/core';
 import type { TileBytes, TileStore } from './tile-ports.ts';
-
-/** Levels of the tree between two levels of tiles. */
-const TILE_LEVELS = 8n;
 
 /** A tree of entries that grows, of which the tiles that are not full yet are held. */
 export class TileEdge {
@@ -98,7 +95,7 @@ export class TileEdge {
 
   /** The index of the tile that is not full. */
   #indexAt(level: Tile['level']): bigint {
-    return this.#size >> (TILE_LEVELS * BigInt(level === 'entries' ? 1 : level + 1));
+    return fullTilesAt(level, this.#size);
   }
 
   #full(level: Tile['level'], bytes: Uint8Array): TileBytes {

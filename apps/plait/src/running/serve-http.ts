@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { isPlaitError, parseCheckpoint, parseNote, parseTilePath, PlaitError, TILE_WIDTH, type Tile } from '@plait/core';
+import { hasTile, isPlaitError, parseCheckpoint, parseNote, parseTilePath, PlaitError } from '@plait/core';
 import type { TileStore } from '@plait/roles';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import type { Log } from '../log.ts';
@@ -84,17 +84,11 @@ async function tileAt(store: TileStore, path: string): Promise<Uint8Array | unde
   try {
     const tile = parseTilePath(path);
     const size = published === undefined ? 0n : parseCheckpoint(parseNote(published.note).text).size;
-    return isWithin(tile, size) ? await store.read(tile) : undefined;
+    return hasTile(tile, size) ? await store.read(tile) : undefined;
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;
     return undefined;
   }
-}
-
-/** Whether a tree of `size` entries has all that the tile holds. */
-function isWithin({ level, index, width }: Tile, size: bigint): boolean {
-  const first = index * BigInt(TILE_WIDTH);
-  return first + BigInt(width) <= (level === 'entries' ? size : size >> BigInt(8 * level));
 }
 
 function notThere(reply: FastifyReply): FastifyReply {
