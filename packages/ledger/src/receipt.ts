@@ -1,10 +1,10 @@
 /** Receipts for single records: one following of the log serves all that are asked of a ledger. */
 import {
-  chainOf, formatReceipt, offset as toOffset, partitionName, PlaitError, seq as toSeq, sequencedEnd, verifyReceipt,
+  chainOf, formatReceipt, offset as toOffset, partitionName, PlaitError, seq as toSeq, verifyReceipt,
   type LedgerState, type TopicPartition, type VerifiedReceipt,
 } from '@plait/core';
 import { topicOffsets } from '@plait/kafka';
-import type { ProofQuestion, Proved, RecordPlace } from '@plait/roles';
+import { isSequenced, type ProofQuestion, type Proved, type RecordPlace } from '@plait/roles';
 import { Aborts } from './aborts.ts';
 import { Proving, type ProvingContext } from './proving.ts';
 import { confirmedState } from './run.ts';
@@ -168,7 +168,7 @@ export class Receipts {
     let before = places.reduce<bigint>((least, place) => ('seq' in place && place.seq < least ? place.seq : least), newest.nextSeq);
     for (let back = BACK_SEQS; before > 0n; back *= 4n) {
       const start = await confirmedState(this.#context.access, before);
-      if (start === undefined || places.every((place) => isBefore(start, place))) return start;
+      if (start === undefined || !places.some((place) => isSequenced(start, place))) return start;
       before = start.nextSeq > back ? start.nextSeq - back : 0n;
     }
     return undefined;
@@ -209,10 +209,4 @@ function requirePlace(place: ReceiptPlace): void {
 function stateOf({ state }: Proving): LedgerState {
   if (state === undefined) throw new Error('invariant: a ledger is opened only with its genesis');
   return state;
-}
-
-function isBefore(state: LedgerState, place: RecordPlace): boolean {
-  if ('seq' in place) return state.nextSeq <= place.seq;
-  const { generation, nextOffset } = sequencedEnd(chainOf(state, place));
-  return generation < place.generation || (generation === place.generation && nextOffset <= place.offset);
 }

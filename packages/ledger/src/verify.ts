@@ -1,7 +1,7 @@
 /** Verifying a whole ledger: over Kafka, or over whatever gives its log and its records. */
 import { logPosition, PlaitError, type LedgerState, type VerifierKey, type VerifySignature } from '@plait/core';
 import {
-  Auditor, coldStart, Follower, positionBehind, RecordChecker,
+  Auditor, NewestFold, RecordChecker,
   type AuditorOptions, type AuditOutcome, type Clock, type LineChecker, type OpenLog, type RetentionOf, type SourceReader,
 } from '@plait/roles';
 import { systemClock } from './clock.ts';
@@ -43,7 +43,7 @@ export async function verifyLedger(ports: VerifyPorts, options: VerifyOptions = 
   await using open = new AsyncDisposableStack();
   const log = open.adopt(await openLog(logPosition(0n)), (port) => port.close());
   const checkers = options.checkers ?? [open.adopt(await ownChecker(ports, clock), (port) => port.close())];
-  const newest = ports.newest ?? open.use(new Newest(ports)).ask;
+  const newest = ports.newest ?? open.use(newestOf(ports)).ask;
   const auditor = new Auditor({ ...auditOf(ports, options), log, openLog, clock, patienceMs, checkers, newest });
   const outcome = await run(auditor, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
   tell(auditor, onProgress);
@@ -66,6 +66,10 @@ function requireRange({ fromSeq = 0n, toSeq, checkers, recordsPerSecondMax }: Ve
   if (toSeq !== undefined && toSeq < fromSeq) throw new PlaitError('config', `toSeq ${toSeq} is below fromSeq ${fromSeq}`);
   if (checkers?.length === 0) throw new PlaitError('config', 'checkers: wanted at least one');
   if (recordsPerSecondMax !== undefined && !(recordsPerSecondMax > 0)) throw new PlaitError('config', 'recordsPerSecondMax: wanted a number above 0');
+}
+
+function newestOf({ origin, ledgerKey, openLog, verify }: VerifyPorts): NewestFold {
+  return new NewestFold({ origin, ledgerKey, openLog, ...(verify === undefined ? {} : { verify }) });
 }
 
 async function ownChecker({ openSource }: VerifyPorts, clock: Clock): Promise<LineChecker> {
@@ -94,33 +98,4 @@ function everySoOften(clock: Clock, act: () => void): () => void {
 
 function tell({ progress }: Auditor, onProgress: (progress: VerifyProgress) => void): void {
   if (progress !== undefined) onProgress(progress);
-}
-
-/** The fold at the log's end, for a verification by itself. One caller at a time. */
-class Newest implements AsyncDisposable {
-  readonly #ports: VerifyPorts;
-  readonly #open = new AsyncDisposableStack();
-  #follower: Follower | undefined;
-
-  constructor(ports: VerifyPorts) {
-    this.#ports = ports;
-  }
-
-  /** See ReaderOptions. */
-  readonly ask = async (): Promise<LedgerState | undefined> => {
-    this.#follower ??= await this.#follow();
-    return (await this.#follower.readToEnd()) ? this.#follower.state : undefined;
-  };
-
-  async #follow(): Promise<Follower> {
-    const { origin, ledgerKey, openLog, verify } = this.#ports;
-    const options = { origin, ledgerKey, openLog, ...(verify === undefined ? {} : { verify }) };
-    const { start } = await coldStart(options);
-    const log = this.#open.adopt(await openLog(positionBehind(start)), (port) => port.close());
-    return new Follower({ ...options, log, ...(start === undefined ? {} : { start }) });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#open.disposeAsync();
-  }
 }

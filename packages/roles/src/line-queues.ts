@@ -1,5 +1,5 @@
 /** Lines whose records are wanted, in any order; partitions take turns, so that a slow one holds up its own lines only. */
-import { partitionName, type Line } from '@plait/core';
+import { partitionName, type Line, type TopicPartition } from '@plait/core';
 import { LineRecords, type LineContent, type LineRecordsOptions } from './line-records.ts';
 
 /** What came of a line that was wanted. */
@@ -9,6 +9,7 @@ export interface LineRead {
 }
 
 interface Queue {
+  readonly partition: TopicPartition;
   readonly records: LineRecords;
   /** The first is read next. */
   lines: readonly Line[];
@@ -36,8 +37,9 @@ export class LineQueues {
 
   /** The line is wanted from now on, until it came; it is not wanted yet. */
   want(line: Line): void {
+    const { topic, partition } = line.segment;
     const name = partitionName(line.segment);
-    const queue = this.#queues.get(name) ?? { records: new LineRecords(this.#options), lines: [], idleSinceMs: 0 };
+    const queue = this.#queues.get(name) ?? { partition: { topic, partition }, records: new LineRecords(this.#options), lines: [], idleSinceMs: 0 };
     this.#queues.set(name, queue);
     queue.lines = [...queue.lines, line].toSorted((a, b) => (a.segment.firstOffset < b.segment.firstOffset ? -1 : 1));
     // Its records are on their way while other partitions have their turns.
@@ -66,11 +68,10 @@ export class LineQueues {
   }
 
   #release(idleBeforeMs: number): void {
-    for (const [name, { records, lines, idleSinceMs }] of this.#queues) {
+    for (const [name, { partition, records, lines, idleSinceMs }] of this.#queues) {
       if (lines.length > 0 || idleSinceMs > idleBeforeMs) continue;
       this.#queues.delete(name);
-      const at = name.lastIndexOf('/');
-      records.release({ topic: name.slice(0, at), partition: Number(name.slice(at + 1)) });
+      records.release(partition);
     }
   }
 }

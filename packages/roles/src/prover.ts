@@ -321,7 +321,7 @@ export class Prover {
 }
 
 /** Whether blocks have numbered what stands at the place; also true of what lies below where its partition began. */
-function isSequenced(state: LedgerState, place: RecordPlace): boolean {
+export function isSequenced(state: LedgerState, place: RecordPlace): boolean {
   if ('seq' in place) return place.seq < state.nextSeq;
   const { generation, nextOffset } = sequencedEnd(chainOf(state, place));
   return generation > place.generation || (generation === place.generation && place.offset < nextOffset);

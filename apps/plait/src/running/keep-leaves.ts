@@ -2,12 +2,12 @@
 import { Option, type Command } from 'commander';
 import { PlaitError, type LedgerState } from '@plait/core';
 import { openLeaves } from '@plait/disk';
-import { openLogReader, openSourceReader } from '@plait/kafka';
+import { openSourceReader } from '@plait/kafka';
 import { systemClock } from '@plait/ledger';
-import { coldStart, Follower, LeafKeeper, positionBehind, type ColdStartOptions, type Observe } from '@plait/roles';
+import { coldStart, LeafKeeper, NewestFold, type ColdStartOptions, type Observe } from '@plait/roles';
 import { observer } from '../log.ts';
 import { bytesArgument, durationArgument } from '../units.ts';
-import { openLogFrom, pinnedOf, type OpenRole, type RoleSettings } from './wiring.ts';
+import { openLogFrom, pinnedOf, type OpenRole } from './wiring.ts';
 
 /** What can be said about leaves. */
 export interface LeavesOptions {
@@ -30,17 +30,18 @@ const PACE_MS = 25;
 /** Opens a keeper over the folder that the options name. */
 export function openLeafKeeper(folder: string, { leavesMaxBytes: bytesMax, leavesMaxAge: ageMsMax }: LeavesOptions): OpenRole {
   return async (settings, ports) => {
-    const { kafka, ledger } = settings;
+    const { kafka, ledger, minConfiguration } = settings;
     const pinned = pinnedOf(ledger);
     const store = ports.use(await openLeaves(folder, pinned, { ...(bytesMax === undefined ? {} : { bytesMax }), ...(ageMsMax === undefined ? {} : { ageMsMax }) }));
-    const newest = store.newestBlock();
+    const kept = store.newestBlock();
     const { reader, keeping, begun: { start } } = await openLogFrom(settings, ports, {
-      paceMs: PACE_MS, begin: (options, logStart) => beginKeeping(options, { heightMax: newest?.height, logStart }),
+      paceMs: PACE_MS, begin: (options, logStart) => beginKeeping(options, { heightMax: kept?.height, logStart }),
     });
     const { openLog, memory } = keeping;
+    const newest = ports.use(new NewestFold({ ...pinned, openLog, minConfiguration }));
     const source = ports.adopt(await openSourceReader({ kafka, paceMs: PACE_MS }), (port) => port.close());
     const keeper = new LeafKeeper({
-      ...pinned, openLog, memory, log: reader, source, store, clock: systemClock, newest: newestFold(settings, ports), observe: alarmsOf(observer(settings.log)),
+      ...pinned, openLog, memory, log: reader, source, store, clock: systemClock, newest: newest.ask, observe: alarmsOf(observer(settings.log)),
       ...(start === undefined ? {} : { start }),
     });
     return { step: (signal) => keeper.step(signal), drain: () => keeper.drain() };
@@ -68,21 +69,4 @@ function alarmsOf(observe: Observe): Observe {
   return (event) => {
     if (event.event === 'alarm') observe(event);
   };
-}
-
-/** The fold at the log's end, by a follower that begins when it is first asked for. */
-function newestFold({ kafka, ledger, minConfiguration }: RoleSettings, ports: AsyncDisposableStack): () => Promise<LedgerState | undefined> {
-  const pinned = pinnedOf(ledger);
-  let follower: Follower | undefined;
-  return async () => {
-    follower ??= await open();
-    return (await follower.readToEnd()) ? follower.state : undefined;
-  };
-
-  async function open(): Promise<Follower> {
-    const topic = ledger.log;
-    const { start } = await coldStart({ ...pinned, minConfiguration, mayPassMemory: true, openLog: (from) => openLogReader({ kafka, topic, from }) });
-    const log = ports.adopt(await openLogReader({ kafka, topic, from: positionBehind(start) }), (port) => port.close());
-    return new Follower({ ...pinned, log, ...(start === undefined ? {} : { start }) });
-  }
 }
