@@ -1,15 +1,14 @@
 /** `plait locate`: where a record stands. */
 import { Command, Option } from 'commander';
 import { base64Encode, PlaitError, segmentCount } from '@plait/core';
-import { openLeaves } from '@plait/disk';
 import { openLedger } from '@plait/ledger';
 import { loadLedger } from '../keys.ts';
 import { makeLog, type Log } from '../log.ts';
 import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, seqArgument, type CommonOptions } from '../options.ts';
 import { printLine, showTime } from '../output.ts';
 import { startPointArgument } from '../reading/start-point.ts';
-import { pinnedOf } from '../running/wiring.ts';
 import { stopSignal } from '../stopping.ts';
+import { openKeptLeaves } from './kept-leaves.ts';
 import { locateInLeaves, locateInLedger, type Located, type Wanted } from './locating.ts';
 import { placeArgument, type Place } from './place.ts';
 
@@ -76,8 +75,7 @@ async function inLedger(wanted: Wanted, options: LocateOptions, log: Log): Promi
 }
 
 async function inLeaves(folder: string, wanted: Wanted, { ledger }: LocateOptions, log: Log): Promise<Located> {
-  const owner = pinnedOf(await loadLedger(ledger));
-  using store = await openLeaves(folder, owner, { readOnly: true, onDamaged: (message) => log.warn({ event: 'damaged' }, message) });
+  using store = await openKeptLeaves(folder, await loadLedger(ledger), log);
   return locateInLeaves(store, wanted);
 }
 

@@ -1,15 +1,15 @@
 /** `plait receipt`: writes the receipt of one record. */
 import { Command, Option } from 'commander';
 import { PlaitError } from '@plait/core';
-import { openLeaves, writeNew } from '@plait/disk';
-import { openLedger, systemClock, type Ledger, type LeavesOf, type LedgerReceipt, type ReceiptPlace } from '@plait/ledger';
+import { writeNew } from '@plait/disk';
+import { openLedger, systemClock, type Ledger, type LedgerReceipt, type ReceiptPlace } from '@plait/ledger';
 import { EXIT } from '../exit.ts';
 import { loadLedger } from '../keys.ts';
 import { makeLog, type Log } from '../log.ts';
 import { bootstrapOption, countArgument, kafkaOptions, ledgerOption, logLevelOption, seqArgument, type CommonOptions } from '../options.ts';
 import { jsonText, print, programName } from '../output.ts';
-import { pinnedOf } from '../running/wiring.ts';
 import { stopSignal } from '../stopping.ts';
+import { leavesIn, openKeptLeaves } from './kept-leaves.ts';
 import { placeArgument, type Place } from './place.ts';
 import { factRows, factsJson, rowsText } from './receipt-text.ts';
 
@@ -76,8 +76,7 @@ async function writeReceipt(options: ReceiptCommandOptions): Promise<void> {
   const { brokers, ...kafka } = kafkaOptions(options, log);
   const file = await loadLedger(options.ledger);
   await using ports = new AsyncDisposableStack();
-  const onDamaged = (message: string): void => log.warn({ event: 'damaged' }, message);
-  const leaves = options.leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openLeaves(options.leaves, pinnedOf(file), { readOnly: true, onDamaged }))) };
+  const leaves = options.leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openKeptLeaves(options.leaves, file, log))) };
   const ledger = ports.use(await openLedger({ ...file, ...leaves, bootstrapServers: brokers, kafka }));
   const receipt = await waitFor(ledger, place, options, { log, signal });
   if (receipt === undefined) {
@@ -94,10 +93,6 @@ function placeOf({ seq, at }: ReceiptCommandOptions): ReceiptPlace {
   if (seq !== undefined) return { seq };
   if (at !== undefined) return at;
   throw new PlaitError('config', 'of which record? Give --seq N or --at TOPIC/PARTITION/OFFSET');
-}
-
-function leavesIn(store: { leavesOf(segment: Parameters<LeavesOf>[0]): Uint8Array | undefined }): LeavesOf {
-  return (segment) => Promise.resolve(store.leavesOf(segment));
 }
 
 /** The receipt; undefined if `signal` ended the waiting. Throws `unavailable`, with what it lacks, when the time is over. */

@@ -1,10 +1,11 @@
 /** One verification with its ports: what is remembered and trusted, who reads the records, and how far it came if it is cut short. */
 import { seq } from '@plait/core';
-import { loadVerifyProgress, openLeaves, type VerifyProgressMark } from '@plait/disk';
-import { verifyLedger, type LeavesOf, type LedgerFile, type SignedCheckpoint, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
+import { loadVerifyProgress, type VerifyProgressMark } from '@plait/disk';
+import { verifyLedger, type LedgerFile, type SignedCheckpoint, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
 import type { OpenLog } from '@plait/roles';
 import type { Log } from '../log.ts';
 import type { CommonOptions } from '../options.ts';
+import { leavesIn, openKeptLeaves } from '../proving/kept-leaves.ts';
 import { pinnedOf } from '../running/wiring.ts';
 import type { AuditorMemory } from './auditor-memory.ts';
 import { openCheckers } from './checkers.ts';
@@ -96,18 +97,13 @@ function firstDigested(openLog: OpenLog, digest: LogDigest, mark: VerifyProgress
   };
 }
 
-async function wantedOf({ options, ledger, memory, trusted, signal }: Verification, mark: VerifyProgressMark | undefined, ports: AsyncDisposableStack): Promise<VerifyOptions> {
+async function wantedOf({ options, ledger, memory, trusted, log, signal }: Verification, mark: VerifyProgressMark | undefined, ports: AsyncDisposableStack): Promise<VerifyOptions> {
   const { fromSeq = mark?.firstSeq, toSeq, rate, leaves } = options;
   return {
     trusted: [...memory.trusted, ...trusted], memory: memory.state, signal,
     ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }), ...(mark === undefined ? {} : { resumeAt: mark.nextSeq }),
-    ...(rate === undefined ? {} : { recordsPerSecondMax: rate }), ...(leaves === undefined ? {} : { leavesOf: await leavesIn(leaves, ledger, ports) }),
+    ...(rate === undefined ? {} : { recordsPerSecondMax: rate }), ...(leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openKeptLeaves(leaves, ledger, log))) }),
   };
-}
-
-async function leavesIn(folder: string, ledger: LedgerFile, ports: AsyncDisposableStack): Promise<LeavesOf> {
-  const store = ports.use(await openLeaves(folder, pinnedOf(ledger), { readOnly: true }));
-  return (segment) => Promise.resolve(store.leavesOf(segment));
 }
 
 /**
