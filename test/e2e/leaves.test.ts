@@ -1,12 +1,8 @@
 /** Leaves at hand: what `plait serve --leaves` keeps of a real ledger, what `plait locate` finds there and without, and what comes back. */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  apply, base64Encode, chainOf, emptyState, formatReport, index, LEAF_BYTES, logPosition, messageHash, minimalPayload, offset, parseSignerKey, parseVerifierKey,
-  payloadDigest, segmentCount, signNote, type FoldState, type LedgerState,
-} from '@plait/core';
+import { base64Encode, index, LEAF_BYTES, messageHash, minimalPayload, offset, parseVerifierKey, payloadDigest, segmentCount } from '@plait/core';
 import { openLeaves } from '@plait/disk';
-import { openLogAppender, openLogReader } from '@plait/kafka';
 import type { LedgerRecord } from '@plait/ledger';
 import type { LeafStore } from '@plait/roles';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -15,6 +11,7 @@ import { Harness } from '../kafka/harness.ts';
 import { open } from './ledger-checks.ts';
 import { makeLedger, type LedgerHarness, type Role } from './ledger-harness.ts';
 import { start } from './plait.ts';
+import { reportAs } from './worker-report.ts';
 
 const PARTITIONS = 3;
 const ROUNDS = 3;
@@ -180,28 +177,9 @@ test('alarm: tampered. Records that differ are named, no leaf of them is kept, a
 
 /** A report of so many records of a partition, by the worker's key, with a root that is none of theirs. */
 async function lie(partition: number, records: bigint): Promise<{ readonly firstIndex: bigint }> {
-  const state = await fold();
-  const { end } = chainOf(state, { topic: ledger.topic, partition });
-  const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'worker.key'), 'utf8')).trimEnd());
-  const report = formatReport({ kind: 'report', origin: state.origin, ledgerId: state.ledgerId, segments: [{
+  const { nextIndex } = await reportAs(ledger, { kafka: raw.options, partition, segmentAt: (end) => ({
     kind: 'segment', topic: ledger.topic, partition, generation: end.generation, firstIndex: end.nextIndex, nextIndex: index(end.nextIndex + records),
     firstOffset: end.nextOffset, nextOffset: offset(end.nextOffset + records), root: messageHash('nonsense\n'), previous: end.head,
-  }] });
-  const appender = await openLogAppender({ kafka: raw.options, topic: ledger.file.log });
-  await appender.append(signNote(report, key));
-  await appender.close();
-  return { firstIndex: end.nextIndex };
-}
-
-/** The state at the log's end. */
-async function fold(): Promise<LedgerState> {
-  const reader = await openLogReader({ kafka: raw.options, topic: ledger.file.log, from: logPosition(0n) });
-  let state: FoldState = emptyState({ origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) });
-  const end = await reader.end();
-  while (reader.position() < end) {
-    for (const { position, value } of await reader.poll({ maxWaitMs: 1_000 })) ({ state } = apply(state, position, value));
-  }
-  await reader.close();
-  if (state.kind !== 'ledger') throw new Error('no genesis');
-  return state;
+  }) });
+  return { firstIndex: nextIndex };
 }

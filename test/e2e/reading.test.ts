@@ -1,16 +1,11 @@
 /** Where a reading may begin and end, and what it makes of records that are gone, lost, void or wrong. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import {
-  apply, chainOf, emptyState, formatReport, index, logPosition, offset, parseSignerKey, parseVerifierKey, signNote,
-  type FoldState, type LedgerState, type LossSegment, type Payload,
-} from '@plait/core';
-import { openLogAppender, openLogReader } from '@plait/kafka';
+import { index, offset, type Payload } from '@plait/core';
 import type { LedgerEntry, ReadOptions } from '@plait/ledger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Harness } from '../kafka/harness.ts';
 import { open } from './ledger-checks.ts';
 import { createTopic, makeLedger, sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { reportAs } from './worker-report.ts';
 
 const PARTITIONS = 3;
 const ROUNDS = 4;
@@ -304,28 +299,8 @@ describe('what is missing', () => {
 
 /** Appends the signed loss of all from the partition's chain end up to `nextOffset`, by the worker's key. */
 async function reportLoss(partition: number, nextOffset: bigint): Promise<void> {
-  const state = await fold();
-  const { end } = chainOf(state, { topic: ledger.topic, partition });
-  const loss: LossSegment = {
+  await reportAs(ledger, { kafka: raw.options, partition, segmentAt: (end) => ({
     kind: 'loss', topic: ledger.topic, partition, generation: end.generation, firstIndex: end.nextIndex, nextIndex: index(end.nextIndex + 1n),
     firstOffset: end.nextOffset, nextOffset: offset(nextOffset), previous: end.head,
-  };
-  const key = parseSignerKey((await readFile(join(ledger.folder, 'keys', 'worker.key'), 'utf8')).trimEnd());
-  const report = formatReport({ kind: 'report', origin: state.origin, ledgerId: state.ledgerId, segments: [loss] });
-  const appender = await openLogAppender({ kafka: raw.options, topic: ledger.file.log });
-  await appender.append(signNote(report, key));
-  await appender.close();
-}
-
-/** The state at the log's end. */
-async function fold(): Promise<LedgerState> {
-  const reader = await openLogReader({ kafka: raw.options, topic: ledger.file.log, from: logPosition(0n) });
-  let state: FoldState = emptyState({ origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) });
-  const end = await reader.end();
-  while (reader.position() < end) {
-    for (const { position, value } of await reader.poll({ maxWaitMs: 1_000 })) ({ state } = apply(state, position, value));
-  }
-  await reader.close();
-  if (state.kind !== 'ledger') throw new Error('no genesis');
-  return state;
+  }) });
 }
