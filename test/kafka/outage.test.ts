@@ -33,7 +33,21 @@ const SOON = { timeout: 60_000 };
 
 const unavailable = async (call: () => Promise<unknown>): Promise<boolean> => (await codeOf(call())) === 'unavailable';
 
+/** Holds the whole process up again and again, for so long each time that no timer of `holdMs` is in time. */
+async function holdUp({ times, holdMs }: { readonly times: number; readonly holdMs: number }): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    const untilMs = performance.now() + holdMs * 1.5;
+    while (performance.now() < untilMs);
+    await new Promise((resolve) => void setImmediate(resolve));
+  }
+}
+
 describe('an outage', () => {
+  it('is not what a process has that is too busy to connect in time', async () => {
+    const [source] = await Promise.all([openSourceReader({ kafka: { ...kafka, connectTimeoutMs: 20 } }), holdUp({ times: 20, holdMs: 20 })]);
+    await source.close();
+  });
+
   it('of the broker is `unavailable` or `unknown`, and readers go on where they were', async () => {
     const topic = await harness.makeTopic(1);
     const log = uniqueName('log');

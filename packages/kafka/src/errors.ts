@@ -78,6 +78,14 @@ export function isRefused(error: unknown): boolean {
   return false;
 }
 
+/** True if kafkajs' error, or what it was caused by, says that a connection was not there in time. */
+export function isConnectTimeout(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e.name === 'KafkaJSConnectionError' && e.message === 'Connection timeout') return true;
+  }
+  return false;
+}
+
 /** The type of Kafka's error that kafkajs' error was caused by, if it is an authorization that failed. */
 export function deniedType(error: unknown): string | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {

@@ -4,7 +4,7 @@ import type { TopicPartition } from '@plait/core';
 import { createBroker } from './client.ts';
 import type { KafkaOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
-import { isRefused, KAFKA, readError } from './errors.ts';
+import { isConnectTimeout, isRefused, KAFKA, readError } from './errors.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
 import type { FetchedPartition } from './fetch-response.ts';
 import { apiKeys, protocol } from './internals.ts';
@@ -19,6 +19,8 @@ const { requests } = protocol;
 const FETCH_VERSION = 11;
 /** For lookups; well below what a role waits for. */
 const LOOKUP_DEADLINE_MS = 5_000;
+/** Until then a first connection that was not there in time is tried again. */
+const RECONNECT_MS = 3_000;
 
 /** Which of a broker's connections. Two for long polls, so that one can be asked while the other waits; one for all else. */
 export type Lane = 'fetch-0' | 'fetch-1' | 'other';
@@ -95,7 +97,7 @@ export class Wire {
     const addresses = this.#options.brokers.join(', ');
     try {
       // A broker answers to anybody which requests it knows: only another one shows that it takes us.
-      await withDeadline(this.#anyBroker((broker) => broker.connectionPool.send(rightsRequest([]))), { ms: LOOKUP_DEADLINE_MS, doing: 'connect' });
+      await withDeadline(this.#firstAnswer((broker) => broker.connectionPool.send(rightsRequest([]))), { ms: LOOKUP_DEADLINE_MS, doing: 'connect' });
     } catch (error) {
       throw readError(error, isRefused(error) ? 'Kafka' : `no Kafka broker answers at ${addresses}`);
     }
@@ -275,6 +277,18 @@ export class Wire {
       }
     }
     throw new Error(failures.join('; '), { cause: last });
+  }
+
+  /** As {@link #anyBroker}, more than once if they are only slow: a busy machine, ours or theirs, is no wrong address. */
+  async #firstAnswer<T>(ask: (broker: Broker) => Promise<T>): Promise<T> {
+    const untilMs = performance.now() + RECONNECT_MS;
+    for (;;) {
+      try {
+        return await this.#anyBroker(ask);
+      } catch (error) {
+        if (!isConnectTimeout(error) || performance.now() >= untilMs) throw error;
+      }
+    }
   }
 
   #destroy(key: string): void {
