@@ -1,4 +1,5 @@
 /** The orders of the demo: made from a seed, produced at an even rate or as fast as it goes. */
+import { PlaitError } from '@plait/core';
 import { createKafka, type KafkaOptions } from '@plait/kafka';
 
 export const DEMO_TOPIC = 'orders';
@@ -8,7 +9,8 @@ export const SENT_HEADER = 'sent';
 
 const CUSTOMERS = 5_000;
 const ITEMS = ['anvil', 'lamp', 'rope', 'kettle', 'violin', 'map', 'crate of apples', 'left boot'];
-const BATCH_RECORDS = 500;
+const BATCH_RECORDS_MAX = 500;
+/** Sends on their way. A Kafka that falls behind gets fewer and larger ones, instead of a queue in which they expire. */
 const IN_FLIGHT_MAX = 8;
 
 /** Milliseconds since 1970 with fractions, comparable between processes of one machine. */
@@ -59,13 +61,14 @@ export class OrderProducer implements AsyncDisposable {
     return this.#acknowledged;
   }
 
-  /** Produces for `seconds` at `perSecond`, a small batch every few milliseconds. */
+  /** Produces `perSecond` × `seconds` orders, a small batch every few milliseconds; takes longer if Kafka does. */
   async produceEvenly(options: { perSecond: number; seconds: number; signal: AbortSignal }): Promise<void> {
     const startMs = performance.now();
     const total = options.perSecond * options.seconds;
     let sent = 0;
     while (sent < total && !options.signal.aborted) {
-      const due = Math.min(total, Math.floor(((performance.now() - startMs) / 1000) * options.perSecond));
+      await this.#settle(IN_FLIGHT_MAX - 1);
+      const due = Math.min(total, Math.floor(((performance.now() - startMs) / 1000) * options.perSecond), sent + BATCH_RECORDS_MAX);
       if (due > sent) this.#send(due - sent);
       sent = due;
       await new Promise((resolve) => setTimeout(resolve, 2));
@@ -76,13 +79,13 @@ export class OrderProducer implements AsyncDisposable {
   /** Produces `count` orders as fast as Kafka takes them; calls `halfway` once in the middle. */
   async produceFast(options: { count: number; signal: AbortSignal; halfway: () => void }): Promise<void> {
     let isBefore = true;
-    for (let sent = 0; sent < options.count && !options.signal.aborted; sent += BATCH_RECORDS) {
+    for (let sent = 0; sent < options.count && !options.signal.aborted; sent += BATCH_RECORDS_MAX) {
       if (isBefore && sent >= options.count / 2) {
         isBefore = false;
         options.halfway();
       }
       await this.#settle(IN_FLIGHT_MAX - 1);
-      this.#send(Math.min(BATCH_RECORDS, options.count - sent));
+      this.#send(Math.min(BATCH_RECORDS_MAX, options.count - sent));
     }
     await this.#settle(0);
   }
@@ -98,10 +101,11 @@ export class OrderProducer implements AsyncDisposable {
     void sending.finally(() => this.#inFlight.delete(sending));
   }
 
-  /** Waits until at most `left` sends are on their way. Throws if one failed. */
+  /** Waits until at most `left` sends are on their way. Throws `unavailable` if one failed. */
   async #settle(left: number): Promise<void> {
     while (this.#inFlight.size > left) await Promise.race(this.#inFlight);
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure === undefined) return;
+    throw new PlaitError('unavailable', `producing orders to ${DEMO_TOPIC}: ${(this.#failure as Error).message}`, { cause: this.#failure });
   }
 
   /** Most customers order now and then, some all the time; a few orders are long. */
