@@ -18,7 +18,7 @@ import { PARTITIONS, SmallLedger, WAVE, type Ground } from './small-ledger.ts';
 
 /** Kafka would delete what has expired in the midst of it. */
 const NOTHING_EXPIRES = { 'log.retention.check.interval.ms': '3600000', 'log.initial.task.delay.ms': '3600000' };
-const SETUP_MS = 400_000;
+const SETUP_MS = 600_000;
 const AT_ONCE = 8;
 const PROCESSES = 3;
 const NOT_TRIED = '–';
@@ -34,7 +34,8 @@ const rows = new Map<string, Row>();
 beforeAll(async () => {
   services = await launch({ mode: 'processes', redis: false, kafkaProcess: { settings: NOTHING_EXPIRES } });
   const kafka = { brokers: services.bootstrapServers.split(',') };
-  const producer = createKafka(kafka).producer({ allowAutoTopicCreation: false });
+  // What is sent again may be there twice, and then nothing is where the attacks look for it.
+  const producer = createKafka({ ...kafka, requestTimeoutMs: 60_000 }).producer({ allowAutoTopicCreation: false });
   await producer.connect();
   ground = { kafka, harness: new Harness(kafka), producer, dataDir: services.kafka?.dataDir ?? '' };
   await eachOf(ATTACKS, AT_ONCE, prepare);

@@ -34,7 +34,7 @@ interface Members {
   readonly read: { checkpoint: bigint };
 }
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const LEASE_TTL_MS = 10_000;
 /** Long enough to read one back before the next. */
 const CHECKPOINT_MS = 200;
