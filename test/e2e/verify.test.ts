@@ -1,4 +1,5 @@
 /** `plait verify` over one ledger: what it checks, remembers and goes on from, and what it says of a log that is not the one it knew. */
+import { spawnSync } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { logPosition, MESSAGE_BYTES_MAX, parseCheckpoint, parseNote, verifyNoteSignature } from '@plait/core';
@@ -8,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadKey } from '../../apps/plait/src/keys.ts';
 import { bootstrapServers } from '../global/services.ts';
 import { makeLedger, type LedgerHarness } from './ledger-harness.ts';
-import { eventually, plait, produce, start, startRole, type Ran } from './plait.ts';
+import { eventually, plait, produce, start, startRole, type Ran, type Running } from './plait.ts';
 
 const PARTITIONS = 3;
 const HALF = 3_000;
@@ -69,7 +70,7 @@ async function verifyJson(args: readonly string[] = [], memory?: string, folder?
 }
 
 describe('an untouched ledger', () => {
-  test('is verified, by two threads, and remembered for its user only', async () => {
+  test('is verified, by two processes, and remembered for its user only', async () => {
     const { code, stdout, stderr } = await verify(['--workers', '2']);
     expect(code, stdout + stderr).toBe(EXIT.verified);
     expect(stdout).toContain(`verified ledger.local/${ledger.topic}`);
@@ -112,6 +113,50 @@ describe('an untouched ledger', () => {
     expect(Number(counts.records)).toBeLessThan(2 * HALF);
     // Once all is checked there is nothing to go on with.
     expect(await verifyJson(['--resume'], aside('resumed'))).toMatchObject({ resumed: null, counts: { records: String(2 * HALF) } });
+  });
+});
+
+/** A verification in the midst of it, and the processes that compare records for it. */
+async function inTheMidst(name: string): Promise<{ readonly slow: Running; readonly pids: readonly number[] }> {
+  const slow = start(['verify', '--ledger', ledger.folder, '--memory', aside(name), '--workers', '2', '--rate', '100']);
+  let pids: readonly number[] = [];
+  await eventually(async () => {
+    pids = spawnSync('pgrep', ['-P', String(slow.child.pid)], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean).map(Number);
+    return pids.length === 2 && (await readdir(aside(name), { recursive: true }).catch((): string[] => [])).some((file) => file.endsWith('progress.json'));
+  });
+  return { slow, pids };
+}
+
+/** Whether a process runs: one that has ended and that nobody has asked about does not. */
+function runs(pid: number): boolean {
+  return /^[^Z]/.test(spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout);
+}
+
+describe('processes of its own', () => {
+  test('leave to it what Ctrl-C means, and end with it', async () => {
+    const { slow, pids } = await inTheMidst('interrupted');
+    for (const pid of pids) process.kill(pid, 'SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(pids.filter(runs)).toEqual(pids);
+    slow.child.kill('SIGINT');
+    expect((await slow.ended).code).toBe(EXIT.interrupted);
+    expect(pids.filter(runs)).toEqual([]);
+  });
+
+  test('end when it is killed', async () => {
+    const { slow, pids } = await inTheMidst('killed');
+    slow.child.kill('SIGKILL');
+    await eventually(() => pids.filter(runs).length === 0);
+  });
+
+  test('are missed when somebody ends one', async () => {
+    const { slow, pids: [pid = 0, other = 0] } = await inTheMidst('missed');
+    process.kill(pid, 'SIGKILL');
+    const { code, stdout, stderr } = await slow.ended;
+    expect({ code, stdout }).toEqual({ code: EXIT.usage, stdout: '' });
+    expect(stderr).toContain('a process that checks records was ended by SIGKILL');
+    expect(stderr).toContain('--resume goes on there');
+    expect(runs(other)).toBe(false);
   });
 });
 

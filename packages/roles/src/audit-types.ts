@@ -38,7 +38,7 @@ export type LineResult = { readonly kind: 'right' } | { readonly kind: 'wrong'; 
 
 /**
  * Compares lines with the records of their partitions, by itself: several of them work side by side, each with its own
- * connections, perhaps in threads. Arguments and results are plain data that `postMessage` can copy.
+ * connections, perhaps in processes of their own. Arguments and results are plain data that a structured clone keeps.
  */
 export interface LineChecker {
   /**

@@ -8,7 +8,7 @@ import { makeLog, type Log, type LogLevel } from '../log.ts';
 import { kafkaOptions } from '../options.ts';
 import type { ReadFrom } from './outcome.ts';
 
-/** How they are reached, as it can be told to a thread. */
+/** How they are reached, as it can be told to another process. */
 export interface PlaceOptions {
   readonly bootstrapServer?: string;
   readonly commandConfig?: string;

@@ -1,10 +1,10 @@
-/** Errors on their way from one thread to another: what is copied there loses its class. */
+/** Errors on their way from one process to another: what is copied there loses its class. */
 import { isPlaitError, PlaitError, type ErrorCode, type ErrorDetails } from '@plait/core';
 
 /** An error as it is sent. */
 export type SentError =
   | { readonly kind: 'known'; readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails }
-  /** Anything else: a bug of ours, with the stack of the thread where it was thrown. */
+  /** Anything else: a bug of ours, with the stack of the process where it was thrown. */
   | { readonly kind: 'bug'; readonly message: string; readonly stack: string | undefined };
 
 /** What to send of something that was thrown. Causes stay behind. */

@@ -51,7 +51,7 @@ export function verifyCommand(): Command {
     .description('Reads the log and the records again and recomputes everything: says that the ledger is verified, and what that means, or names the first bad place.')
     .option('--from-seq <n>', 'read the records from this seq on (the log is always checked whole)', seqArgument)
     .option('--to-seq <n>', 'read the records below this seq', seqArgument)
-    .option('--workers <n>', 'threads that read records, each with connections of its own', countArgument(1, WORKERS_MAX), Math.min(2, availableParallelism()))
+    .option('--workers <n>', 'processes that read records, each with connections of its own', countArgument(1, WORKERS_MAX), Math.min(2, availableParallelism()))
     .option('--rate <records>', 'read at most so many records a second', countArgument(1, RATE_MAX))
     .option('--log-dir <folder...>', 'read the records out of Kafka\'s own segment files in these folders (log.dirs, a copy, tiered segments), and the log too if it is there: then no broker is needed')
     .option('--leaves <folder>', 'leaves that "plait serve --leaves" keeps: with them the very record is named')

@@ -1,9 +1,9 @@
-/** A checker in another thread: nothing of lines, results and errors is lost on the way, and whatever happens, nobody waits for ever. */
+/** A checker in another process: nothing of lines, results and errors is lost on the way, and whatever happens, nobody waits for ever. */
 import { MessageChannel } from 'node:worker_threads';
 import { generation, hashToText, index, isPlaitError, offset, PlaitError, seq, sha256, type Hash } from '@plait/core';
 import type { LineChecker, LineResult, LineStretch } from '@plait/ledger';
 import { afterEach, describe, expect, test } from 'vitest';
-import { serveChecks, ThreadChecker, type CheckAnswer, type CheckRequest, type CheckThread } from '../../apps/plait/src/verifying/check-protocol.ts';
+import { ProcessChecker, serveChecks, type CheckAnswer, type CheckProcess, type CheckRequest } from '../../apps/plait/src/verifying/check-protocol.ts';
 
 const hash: Hash = hashToText(sha256(new Uint8Array()));
 
@@ -22,45 +22,45 @@ const wrong: LineResult = {
   kind: 'wrong', finding: { kind: 'differs', message: 'orders/3 differs', expected: 'a', found: 'b', leaves: new Uint8Array([1, 2, 3]), logStart: offset(2n ** 61n) },
 };
 
-/** The far end of a real channel in this thread, as a `Worker` would be seen. */
-class Channel implements CheckThread {
+/** The far end of a channel in this process, as a child would be seen. */
+class Channel implements CheckProcess {
   readonly #channel = new MessageChannel();
-  readonly #listeners = new Map<string, (value: never) => void>();
-  terminated = 0;
+  readonly #listeners = new Map<string, (...values: never[]) => void>();
+  killed = 0;
 
   constructor(open: () => Promise<LineChecker>) {
     const { port1, port2 } = this.#channel;
-    void serveChecks({ postMessage: (answer) => port2.postMessage(answer), on: (_event, listener) => port2.on('message', listener) }, open);
+    serveChecks({ send: (answer) => port2.postMessage(answer), on: (_event, listener) => port2.on('message', listener) }, open);
     port1.on('message', (answer: CheckAnswer) => this.tell('message', answer));
   }
 
-  postMessage(request: CheckRequest): void {
+  send(request: CheckRequest): void {
     this.#channel.port1.postMessage(request);
   }
 
-  on(event: string, listener: (value: never) => void): void {
+  on(event: string, listener: (...values: never[]) => void): void {
     this.#listeners.set(event, listener);
   }
 
-  tell(event: 'message' | 'error' | 'exit', value: unknown): void {
-    (this.#listeners.get(event) as ((value: unknown) => void) | undefined)?.(value);
+  tell(event: 'message' | 'error' | 'exit', ...values: readonly unknown[]): void {
+    (this.#listeners.get(event) as ((...values: readonly unknown[]) => void) | undefined)?.(...values);
   }
 
-  async terminate(): Promise<number> {
-    this.terminated += 1;
+  kill(signal: string): void {
+    this.killed += 1;
     this.#channel.port1.close();
-    return 1;
+    this.tell('exit', null, signal);
   }
 }
 
-const open: ThreadChecker[] = [];
+const open: ProcessChecker[] = [];
 afterEach(async () => {
   for (const checker of open.splice(0)) await checker.close();
 });
 
-function checkerIn(check: LineChecker['check']): { checker: ThreadChecker; channel: Channel } {
+function checkerIn(check: LineChecker['check']): { checker: ProcessChecker; channel: Channel } {
   const channel = new Channel(async () => ({ check, close: async () => undefined }));
-  const checker = new ThreadChecker(channel);
+  const checker = new ProcessChecker(channel);
   open.push(checker);
   return { checker, channel };
 }
@@ -104,40 +104,46 @@ describe('what goes wrong there is known here', () => {
     expect(await checker.check(stretchOf(0n))).toEqual([]);
   });
 
-  test('a bug with the stack of the thread', async () => {
-    const { checker } = checkerIn(async function checkInThread() {
+  test('a bug with the stack of the process', async () => {
+    const { checker } = checkerIn(async function checkThere() {
       throw new TypeError('oops');
     });
     const error = await failure(checker.check(stretchOf(0n)));
-    expect(error).toMatchObject({ message: 'oops', stack: expect.stringContaining('checkInThread') as string });
+    expect(error).toMatchObject({ message: 'oops', stack: expect.stringContaining('checkThere') as string });
     expect(isPlaitError(error)).toBe(false);
   });
 
-  test('that it could not begin', async () => {
+  test('that it could not begin, and what is asked later lets it try again', async () => {
+    let tries = 0;
     const channel = new Channel(async () => {
-      throw new PlaitError('config', 'lacks a right');
+      tries += 1;
+      if (tries === 1) throw new PlaitError('unavailable', 'no broker answers');
+      return { check: async () => [{ kind: 'right' }], close: async () => undefined };
     });
-    const checker = new ThreadChecker(channel);
+    const checker = new ProcessChecker(channel);
     open.push(checker);
-    const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
-    for (const error of [...(await Promise.all(asked)), await failure(checker.check(stretchOf(2n)))]) expect(error).toMatchObject({ code: 'config', message: 'lacks a right' });
+    expect(await failure(checker.check(stretchOf(0n)))).toMatchObject({ code: 'unavailable', message: 'no broker answers' });
+    expect(await checker.check(stretchOf(0n))).toEqual([{ kind: 'right' }]);
+    expect(tries).toBe(2);
   });
 });
 
-describe('a thread that ends', () => {
-  test.each([['error', new Error('out of memory'), /out of memory/], ['exit', 1, /ended with code 1/]] as const)('by %s: all that waits fails, and what is asked later', async (event, value, says) => {
+describe('a process that ends', () => {
+  test.each([
+    ['error', [new Error('spawn EAGAIN')], /EAGAIN/], ['exit', [1, null], /ended with code 1$/], ['exit', [null, 'SIGKILL'], /ended by SIGKILL: .*fewer --workers/],
+  ] as const)('by %s %s: all that waits fails, and what is asked later', async (event, values, says) => {
     const { checker, channel } = checkerIn(async () => new Promise(() => undefined));
-      const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
-    channel.tell(event, value);
+    const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
+    channel.tell(event, ...values);
     for (const error of [...(await Promise.all(asked)), await failure(checker.check(stretchOf(2n)))]) expect(String(error)).toMatch(says);
   });
 
   test('before it was open', async () => {
     const channel = new Channel(async () => new Promise(() => undefined));
-    const checker = new ThreadChecker(channel);
+    const checker = new ProcessChecker(channel);
     open.push(checker);
     const asked = checker.check(stretchOf(0n));
-    channel.tell('exit', 13);
+    channel.tell('exit', 13, null);
     await expect(asked).rejects.toThrow('ended with code 13');
   });
 
@@ -147,7 +153,7 @@ describe('a thread that ends', () => {
     await checker.close();
     await checker.close();
     expect(String(await asked)).toContain('closed');
-    expect(channel.terminated).toBe(2);
+    expect(channel.killed).toBe(2);
     open.splice(0);
   });
 });
