@@ -17,7 +17,7 @@ import { leavesFolder, type SmallLedger } from './small-ledger.ts';
 export const COLUMNS = ['read', 'verify, with memory', 'verify, without', 'verify, with leaves', 'later audit'] as const;
 
 /** How long roles are given to number what comes after the attack. */
-const RUN_ON_MS = 4_000;
+const RUN_ON_MS = 10_000;
 const SILENT = makeLog('silent');
 
 /** The command's JSON has texts. */
