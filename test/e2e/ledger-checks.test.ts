@@ -18,7 +18,7 @@ function memoryOf(...texts: string[]): Memory {
 describe('completeness', () => {
   const all = [seen(0, 0, 'a'), seen(0, 1, 'b')];
   test('takes what was acknowledged, each once', () => {
-    expect(() => checkComplete(all, memoryOf('a', 'b'), true)).not.toThrow();
+    expect(() => checkComplete(all, memoryOf('a', 'b'))).not.toThrow();
   });
   test.each([
     ['one missing', [seen(0, 0, 'a')], 'not in the ledger'],
@@ -27,15 +27,13 @@ describe('completeness', () => {
     ['one too many', [...all, seen(0, 2, 'c')], 'not what was produced'],
     ['another partition', [seen(0, 0, 'a'), seen(1, 1, 'b')], 'not what was produced'],
   ])('refuses %s', (_, list, why) => {
-    expect(() => checkComplete(list, memoryOf('a', 'b'), true)).toThrow(why);
+    expect(() => checkComplete(list, memoryOf('a', 'b'))).toThrow(why);
   });
-  test('takes what was sent and perhaps not acknowledged only if told so, and nothing else', () => {
+  test('takes what was sent and not answered, and nothing else', () => {
     const memory = memoryOf('a', 'b');
-    memory.sent.add(fingerprint(payload('c')));
-    const more = [...all, seen(0, 2, 'c')];
-    expect(() => checkComplete(more, memory, true)).toThrow('not what was produced');
-    expect(() => checkComplete(more, memory, false)).not.toThrow();
-    expect(() => checkComplete([...all, seen(0, 2, 'd')], memory, false)).toThrow('not what was produced');
+    memory.unanswered.add(fingerprint(payload('c')));
+    expect(() => checkComplete([...all, seen(0, 2, 'c')], memory)).not.toThrow();
+    expect(() => checkComplete([...all, seen(0, 2, 'd')], memory)).toThrow('not what was produced');
   });
 });
 

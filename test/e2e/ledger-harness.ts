@@ -174,12 +174,12 @@ export class LedgerHarness implements AsyncDisposable {
 
   /**
    * Waits until everything is numbered, reads it anew and throws unless all promises of DESIGN, section 1 that can be seen
-   * hold. With `exact: false` also records are allowed whose acknowledgement was lost.
+   * hold.
    */
-  async verifyAll({ exact = true }: { readonly exact?: boolean } = {}): Promise<Verified> {
+  async verifyAll(): Promise<Verified> {
     await this.settled();
     const seen = await readAll(this.folder, this.place.bootstrapServers);
-    checkComplete(seen, this.memory, exact);
+    checkComplete(seen, this.memory);
     for (const earlier of this.#earlier) checkPrefix(earlier, seen);
     this.#earlier.push(seen);
     return { seen, ...(await checkBlocks(this.file, this.place.bootstrapServers)) };

@@ -31,14 +31,12 @@ export function fingerprint({ key, value, headers }: Payload): string {
 export class Memory {
   /** Of every acknowledged record, by `partition/offset`. */
   readonly acknowledged = new Map<string, string>();
-  /** Of everything that was ever sent: a send without an answer may have arrived, or not. */
-  readonly sent = new Set<string>();
+  /** Of what was sent and not answered: it may have arrived, or not. */
+  readonly unanswered = new Set<string>();
 
   /** Takes in a record that the broker has at that place. */
   add(place: { partition: number; offset: bigint }, payload: Payload): void {
-    const print = fingerprint(payload);
-    this.sent.add(print);
-    this.acknowledged.set(`${place.partition}/${place.offset}`, print);
+    this.acknowledged.set(`${place.partition}/${place.offset}`, fingerprint(payload));
   }
 }
 
@@ -60,7 +58,7 @@ interface Planned {
 
 const BATCHES_PER_SECOND = 40;
 
-/** Produces, in the background, until it is stopped. Sends that fail are forgotten, but for {@link Memory.sent}. */
+/** Produces, in the background, until it is stopped. Sends that fail are forgotten, but for {@link Memory.unanswered}. */
 export class Load implements AsyncDisposable {
   readonly #options: LoadOptions;
   readonly #random: Prng;
@@ -118,8 +116,11 @@ export class Load implements AsyncDisposable {
   }
 
   async #send(producer: Producer, batch: readonly Planned[]): Promise<void> {
-    for (const { payload } of batch) this.#options.memory.sent.add(fingerprint(payload));
-    remember(this.#options.memory, batch, await producer.sendBatch(batchOf(this.#options.topic, batch)));
+    const { topic, memory } = this.#options;
+    const prints = batch.map(({ payload }) => fingerprint(payload));
+    for (const print of prints) memory.unanswered.add(print);
+    remember(memory, batch, await producer.sendBatch(batchOf(topic, batch)));
+    for (const print of prints) memory.unanswered.delete(print);
   }
 
   #plan(): Planned {
