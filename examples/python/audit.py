@@ -46,7 +46,7 @@ class Audit:
             self.counts[outcome["kind"]] += 1
             self._note(data, outcome["kind"])
         if self.fold.state is None:
-            raise Finding("log-start", "the log holds no genesis of this origin")
+            raise Finding("genesis-missing", "the log holds no genesis of this origin")
 
     def _note(self, data: bytes, kind: str) -> None:
         """Remembers which claims were accepted, who might lead, and where partitions began anew."""

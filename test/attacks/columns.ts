@@ -1,9 +1,9 @@
 /** What docs/SECURITY.md says of an attack in each column: found out by what the commands themselves call, or by a command. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isPlaitError } from '@plait/core';
+import { isPlaitError, isTransient } from '@plait/core';
 import { openLedger, type SignedCheckpoint, type VerifyReport } from '@plait/ledger';
-import { exitCodeOf } from '../../apps/plait/src/exit.ts';
+import { EXIT, exitCodeOf } from '../../apps/plait/src/exit.ts';
 import { makeLog } from '../../apps/plait/src/log.ts';
 import { AuditorMemory } from '../../apps/plait/src/verifying/auditor-memory.ts';
 import { exitCodeOfReport } from '../../apps/plait/src/verifying/outcome.ts';
@@ -29,14 +29,16 @@ interface Told extends Pick<VerifyReport, 'verdict' | 'ignored' | 'notChecked'> 
   readonly finding?: ({ readonly kind: string; readonly partition?: number } & { readonly [K in 'offset' | 'firstOffset' | 'nextOffset' | 'height' | 'position']?: Numeral }) | null;
 }
 
-/** `plait read`: everything from seq 0 on. */
-export async function read({ file, ground }: SmallLedger): Promise<string> {
+/** `plait read`: everything from seq 0 on, again while a busy broker does not answer. */
+export async function read(ledger: SmallLedger): Promise<string> {
+  const { file, ground } = ledger;
   try {
     await using ledger = await openLedger({ ...file, bootstrapServers: ground.kafka.brokers });
     let nextSeq = 0n;
     for await (const { line, segment } of ledger.readSegments({ atEnd: 'end' })) nextSeq = line.firstSeq + segment.nextIndex - segment.firstIndex;
     return `0, ${nextSeq} seqs`;
   } catch (error) {
+    if (isTransient(error)) return await read(ledger);
     const { partition, firstOffset, nextOffset } = isPlaitError(error) ? error.details : {};
     return `${exitCodeOf(error)}${partition === undefined ? '' : ` orders/${partition} ${firstOffset} … ${nextOffset}`}`;
   }
@@ -53,17 +55,17 @@ const checkpointFile = ({ folder }: SmallLedger): string => join(folder, 'kept.c
 
 /** `plait verify`, by an auditor who has done so before. */
 export async function withMemory(ledger: SmallLedger): Promise<string> {
-  return await cell(ledger, await verify(ledger, { memory: 'auditor' }));
+  return await told(ledger, verify(ledger, { memory: 'auditor' }));
 }
 
 /** The same by one who finds leaves at hand, and remembers nothing. */
 export async function withLeaves(ledger: SmallLedger): Promise<string> {
-  return await cell(ledger, await verify(ledger, { memory: 'with-leaves', options: { leaves: leavesFolder(ledger) } }));
+  return await told(ledger, verify(ledger, { memory: 'with-leaves', options: { leaves: leavesFolder(ledger) } }));
 }
 
 /** Roles have gone on as far as they would; by somebody who has kept a checkpoint from before the attack and nothing else. */
 export async function later(ledger: SmallLedger): Promise<string> {
-  return await cell(ledger, await verify(ledger, { memory: 'later', trusted: await readTrusted([checkpointFile(ledger)], ledger.file.origin) }));
+  return await told(ledger, verify(ledger, { memory: 'later', trusted: await readTrusted([checkpointFile(ledger)], ledger.file.origin) }));
 }
 
 /** What the command does, without its words. Memories are named, each in a folder of its own. */
@@ -86,6 +88,7 @@ export async function without(ledger: SmallLedger): Promise<string> {
   const { code, stdout, stderr } = await start(['verify', '--ledger', ledger.folder, '--memory', join(ledger.folder, 'first'), '--workers', '1', '-o', 'json'], {
     PLAIT_BOOTSTRAP_SERVERS: ledger.ground.kafka.brokers.join(','), PLAIT_LOG_LEVEL: 'error',
   }).ended;
+  if (code === EXIT.usage) return `${code}`;
   if (stdout === '') return `${code} ${stderr}`;
   const report = JSON.parse(stdout) as Told & { readonly exitCode: number };
   return report.exitCode === code ? await cell(ledger, report) : `${code}, and the report says ${report.exitCode}`;
@@ -101,6 +104,16 @@ export async function runOn(ledger: SmallLedger): Promise<void> {
   } catch (error) {
     // What a role finds wrong ends it; a bug is thrown on.
     if (!isPlaitError(error)) throw error;
+  }
+}
+
+/** What the page says of a verification, also of one that refuses to say anything of that log. */
+async function told(ledger: SmallLedger, verifying: Promise<Told>): Promise<string> {
+  try {
+    return await cell(ledger, await verifying);
+  } catch (error) {
+    if (isPlaitError(error, 'config')) return `${exitCodeOf(error)}`;
+    throw error;
   }
 }
 

@@ -121,6 +121,8 @@ export const ON_THE_LOG: readonly Attack[] = [
       await ledger.append(signNote(formatCheckpoint({ kind: 'checkpoint', origin, size: height, root: NONSENSE }), ledger.keys.checkpoint));
     },
   },
+  onDisk('the genesis edited', () => rewrite(0n, (message) => Buffer.from(Buffer.from(message).toString().replace('pending-max 16', 'pending-max 61')))),
+  onDisk('the genesis dropped and the rest renumbered', () => removeRecord(0n)),
   {
     name: 'the log\'s head deleted with DeleteRecords',
     online: async (ledger) => {

@@ -86,7 +86,7 @@ test.each<readonly [FindingKind, string, () => Promise<World>]>([
 const KINDS: Readonly<Record<FindingKind, true>> = {
   'payload-changed': true, 'timestamp-changed': true, 'record-missing': true, 'record-added': true, 'records-differ': true,
   'beyond-end': true, 'false-loss': true, deleted: true, 'expired-or-deleted': true,
-  'block-missing': true, 'block-differs': true, 'log-start': true, 'rolled-back': true, 'history-differs': true, 'checkpoint-contradicts': true,
+  'block-missing': true, 'block-differs': true, 'genesis-missing': true, 'log-start': true, 'rolled-back': true, 'history-differs': true, 'checkpoint-contradicts': true,
 };
 
 test.each(Object.keys(KINDS) as readonly FindingKind[])('%s: what is to be done next is a command of the program', (kind) => {

@@ -138,7 +138,10 @@ test('a log without its beginning is named', async () => {
   const messages = world.messages.slice(4);
   const { position } = only(messages, 0);
   const report = await verifyWorld({ ...world, messages }, {}, { logStart: position });
-  expect(report).toMatchObject({ verdict: 'tampered', ledgerId: undefined, finding: { kind: 'log-start', found: `position ${position}` } });
+  expect(report).toMatchObject({ verdict: 'undecided', ledgerId: undefined, finding: { kind: 'log-start', found: `position ${position}` } });
+  const [first, ...rest] = world.messages;
+  expect(first).toBeDefined();
+  expect(await verifyWorld({ ...world, messages: rest })).toMatchObject({ verdict: 'tampered', ledgerId: undefined, finding: { kind: 'genesis-missing' } });
 });
 
 test('of a range only the records are read, the log is verified whole', async () => {

@@ -327,7 +327,7 @@ describe.skipIf(why !== undefined)(named('of a ledger in Kafka'), () => {
       ['the last block dropped', put(positionOf('block', -1), utf8Encode('plait.filler/v1\n')), 10, /^block-missing: the checkpoint /],
       ['a checkpoint of another tree', [...messages, signed(1n)], 12, /^checkpoint-contradicts: /],
       ['a checkpoint over more', [...messages, signed(1_000n)], 10, /^block-missing: the checkpoint /],
-      ['no genesis', [utf8Encode('plait.filler/v1\n'), ...messages.slice(1)], 10, /^log-start: /],
+      ['no genesis', [utf8Encode('plait.filler/v1\n'), ...messages.slice(1)], 10, /^genesis-missing: /],
       // Nothing in it tells: only who remembers more can.
       ['an earlier end', messages.slice(0, positionOf('configuration', 1)), 0, /^verified\n/],
     ];

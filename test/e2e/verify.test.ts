@@ -167,6 +167,19 @@ describe('what cannot be checked is not called checked', () => {
     expect(stderr).toContain('127.0.0.1:1');
   });
 
+  test('the log is empty, or another ledger\'s', async () => {
+    const other = aside('other');
+    await mkdir(other);
+    const topic = `${ledger.file.log}.other`;
+    await createLogTopic({ kafka: { brokers: bootstrapServers().split(',') }, topic, messageBytesMax: MESSAGE_BYTES_MAX, replicationFactor: 1 });
+    for (const file of [{ ...ledger.file, log: topic }, { ...ledger.file, origin: `${ledger.file.origin}.other` }]) {
+      await writeFile(join(other, 'ledger.json'), formatLedgerFile(file));
+      const { code, stdout, stderr } = await verify([], aside('other-memory'), other);
+      expect({ code, stdout }).toEqual({ code: EXIT.usage, stdout: '' });
+      expect(stderr).toContain(`the log holds no genesis of ${file.origin}: this is not the log of that ledger`);
+    }
+  });
+
   test('a memory that is damaged, and a checkpoint that is none', async () => {
     await cp(aside('memory'), aside('damaged'), { recursive: true });
     const [name = ''] = await readdir(aside('damaged'));

@@ -1,5 +1,5 @@
 /** Verifying a whole ledger: over Kafka, or over whatever gives its log and its records. */
-import { logPosition, PlaitError, type LedgerState, type VerifierKey, type VerifySignature } from '@plait/core';
+import { logPosition, PlaitError, type FoldState, type VerifierKey, type VerifySignature } from '@plait/core';
 import {
   Auditor, NewestFold, RecordChecker,
   type AuditorOptions, type AuditOutcome, type Clock, type LineChecker, type OpenLog, type RetentionOf, type SourceReader,
@@ -15,8 +15,8 @@ export interface VerifyPorts {
   readonly openLog: OpenLog;
   /** Opens a reader of the sources; asked only if the options name no checkers. */
   readonly openSource: () => Promise<SourceReader>;
-  /** See ReaderOptions. Default: the log is followed a second time, from its newest confirmed state on. */
-  readonly newest?: () => Promise<LedgerState | undefined>;
+  /** See AuditorOptions. Default: the log is followed a second time, from its newest confirmed state on. */
+  readonly newest?: () => Promise<FoldState | undefined>;
   /** Default: nothing is known of how long topics keep their records. */
   readonly retentionOf?: RetentionOf;
   /** How long it goes on trying while nothing answers, ms. Default 30,000. */
@@ -43,7 +43,7 @@ export async function verifyLedger(ports: VerifyPorts, options: VerifyOptions = 
   await using open = new AsyncDisposableStack();
   const log = open.adopt(await openLog(logPosition(0n)), (port) => port.close());
   const checkers = options.checkers ?? [open.adopt(await ownChecker(ports, clock), (port) => port.close())];
-  const newest = ports.newest ?? open.use(newestOf(ports)).ask;
+  const newest = ports.newest ?? open.use(newestOf(ports)).fold;
   const auditor = new Auditor({ ...auditOf(ports, options), log, openLog, clock, patienceMs, checkers, newest });
   const outcome = await run(auditor, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
   tell(auditor, onProgress);

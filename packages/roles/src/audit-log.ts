@@ -250,8 +250,8 @@ export class LogAudit {
 
   #noGenesis(): Finding {
     return {
-      kind: 'log-start', message: `the log holds ${this.#orphans} messages of this ledger, and no genesis before them`,
-      causes: ['the genesis, or the log\'s beginning, was edited or deleted'],
+      kind: 'genesis-missing', message: `the log holds ${this.#orphans} messages of this ledger, and no genesis before them`,
+      causes: ['the genesis, the log\'s first message, was edited or dropped'],
     };
   }
 

@@ -98,7 +98,8 @@ export interface SignedCheckpoint {
  *   configuration that is nowhere in the log, a checkpoint over more blocks. A message before it was dropped or edited.
  * - `block-differs`: a block of the leader in force is not what the log before it demands: a message before it was dropped,
  *   edited or added, or the leader lies.
- * - `log-start`: the log's beginning was deleted, or its genesis is not there.
+ * - `genesis-missing`: the log holds messages of the ledger, and no genesis before them.
+ * - `log-start`: the log's beginning was deleted: nobody can tell what it said.
  * - `rolled-back`: the log is older than what is remembered of it, or than a checkpoint that somebody kept.
  * - `history-differs`: a header that is remembered, or a checkpoint that somebody kept, is not of the tree: the log was written anew.
  * - `checkpoint-contradicts`: a key in force signed two trees of which neither extends the other: a split view. It is settled when a
@@ -107,7 +108,7 @@ export interface SignedCheckpoint {
 export type FindingKind =
   | 'payload-changed' | 'timestamp-changed' | 'record-missing' | 'record-added' | 'records-differ'
   | 'beyond-end' | 'false-loss' | 'deleted' | 'expired-or-deleted'
-  | 'block-missing' | 'block-differs' | 'log-start' | 'rolled-back' | 'history-differs' | 'checkpoint-contradicts';
+  | 'block-missing' | 'block-differs' | 'genesis-missing' | 'log-start' | 'rolled-back' | 'history-differs' | 'checkpoint-contradicts';
 
 /**
  * What an audit comes to. `undecided`: records are gone, so that nobody can tell what they were; nothing else is wrong. Any

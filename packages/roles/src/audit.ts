@@ -9,7 +9,7 @@
  */
 import {
   chainOf, isAmong, isPlaitError, isTransient, PlaitError, segmentCount, seq, stateHash,
-  type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
+  type FoldState, type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
 } from '@plait/core';
 import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
 import { Lanes, type Passed } from './audit-lanes.ts';
@@ -29,8 +29,8 @@ export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> 
   readonly clock: Clock;
   /** At least one. They are not closed. */
   readonly checkers: readonly LineChecker[];
-  /** See ReaderOptions. */
-  readonly newest: () => Promise<LedgerState | undefined>;
+  /** The fold at the log's end, empty if it holds no genesis; undefined if it cannot be told yet. */
+  readonly newest: () => Promise<FoldState | undefined>;
   /** The records to compare, half-open; all if not given. */
   readonly fromSeq?: bigint;
   readonly toSeq?: bigint;
@@ -61,7 +61,8 @@ export interface AuditOutcome {
 }
 
 const VERDICTS: Readonly<Partial<Record<Finding['kind'], Verdict>>> = {
-  'rolled-back': 'rolled-back', 'history-differs': 'rolled-back', 'checkpoint-contradicts': 'split-view', 'deleted': 'undecided', 'expired-or-deleted': 'undecided',
+  'rolled-back': 'rolled-back', 'history-differs': 'rolled-back', 'checkpoint-contradicts': 'split-view', 'log-start': 'undecided',
+  'deleted': 'undecided', 'expired-or-deleted': 'undecided',
 };
 
 /** One audit of one ledger. */
@@ -76,8 +77,9 @@ export class Auditor {
   readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
   #consistentWith: ConsistentWith[] = [];
   #end: LogPosition | undefined;
-  /** The newest state as it was told at the beginning: the fold comes by it. */
+  /** The newest state as it was told at the beginning: the fold comes by it. Undefined if the log holds no genesis. */
   #told: LedgerState | undefined;
+  #holdsNoGenesis = false;
   /** Since when the log did not answer. */
   #failingSinceMs: number | undefined;
   #logFinding: Finding | undefined;
@@ -89,7 +91,7 @@ export class Auditor {
     const { memory, ...rest } = options;
     this.#memory = memory && new HeldMemory(memory);
     this.#follower = new Follower({ ...rest, ...(this.#memory === undefined ? {} : { memory: this.#memory }) }, (folded) => this.#absorb(folded));
-    this.#judge = new LineJudge(options);
+    this.#judge = new LineJudge({ ...options, newest: () => this.#newest() });
     this.#log = new LogAudit({ ...options, isReplaced: (key) => !isAmong(this.#judge.newest?.configuration.body.checkpointKeys ?? [], key) });
     this.#lanes = new Lanes({ ...options, about: ({ segment }) => this.#about(segment) });
   }
@@ -157,9 +159,15 @@ export class Auditor {
   /** Voids and ends of generations are known before the first record is read. The log may grow meanwhile: the fold goes to an end behind what was told. */
   async #begin(): Promise<boolean> {
     this.#told = await this.#judge.ask({ isFresh: true });
-    if (this.#told === undefined) return false;
+    if (this.#told === undefined && !this.#holdsNoGenesis) return false;
     this.#end = await this.#options.log.end();
     return true;
+  }
+
+  async #newest(): Promise<LedgerState | undefined> {
+    const state = await this.#options.newest();
+    this.#holdsNoGenesis = state?.kind === 'empty';
+    return state?.kind === 'ledger' ? state : undefined;
   }
 
   get #isFolding(): boolean {

@@ -1,5 +1,5 @@
 /** The fold at the log's end, beside one that is still on its way there. */
-import type { LedgerState } from '@plait/core';
+import { emptyState, type FoldState, type LedgerState } from '@plait/core';
 import { coldStart, positionBehind, type ColdStartOptions } from './cold-start.ts';
 import { Follower } from './follower.ts';
 
@@ -13,10 +13,19 @@ export class NewestFold implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** The fold at an end of the log sampled now, or undefined if it is not read so far yet: then it folds some more. Throws as {@link Follower.poll}. */
-  readonly ask = async (): Promise<LedgerState | undefined> => {
+  /**
+   * The fold at an end of the log sampled now, which is empty if the log holds no genesis; or undefined if it is not read so
+   * far yet: then it folds some more. Throws as {@link Follower.poll}.
+   */
+  readonly fold = async (): Promise<FoldState | undefined> => {
     this.#follower ??= await this.#follow();
-    return (await this.#follower.readToEnd()) ? this.#follower.state : undefined;
+    return (await this.#follower.readToEnd()) ? (this.#follower.state ?? emptyState(this.#options)) : undefined;
+  };
+
+  /** As {@link fold}, for who knows that the log holds a genesis. */
+  readonly ask = async (): Promise<LedgerState | undefined> => {
+    const state = await this.fold();
+    return state?.kind === 'ledger' ? state : undefined;
   };
 
   async #follow(): Promise<Follower> {

@@ -47,6 +47,7 @@ export const KIND_WORDS: Readonly<Record<FindingKind, string>> = {
   'expired-or-deleted': 'records have expired or were deleted',
   'block-missing': 'the log lacks what was signed',
   'block-differs': 'a block is not what the log demands',
+  'genesis-missing': 'the log lacks its genesis',
   'log-start': 'the beginning of the log was deleted',
   'rolled-back': 'the log is older than what is known of it',
   'history-differs': 'the log is another than what is known of it',
