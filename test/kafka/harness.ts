@@ -56,7 +56,7 @@ export class Harness {
 
   /** A topic of that name. The brokers may still be busy deleting the former one of it. */
   async makeAgain(topic: string, partitions: number): Promise<void> {
-    await (await this.admin()).createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, replicationFactor: 1 }] });
+    await createTopic(this.options.brokers.join(','), topic, { partitions });
   }
 
   async addPartitions(topic: string, total: number): Promise<void> {
