@@ -64,7 +64,8 @@ export function spawnRole(options: SpawnRoleOptions): RoleProcess {
     // Its standard input ends when this process does, and then it stops.
     stdio: ['pipe', 'ignore', 'pipe'],
   });
-  const exited = once(child, 'exit').then(([code, signal]): Exit => ({ code: code as Exit['code'], signal: signal as Exit['signal'] }));
+  // Not `exit`: its last lines may still be on their way then.
+  const exited = once(child, 'close').then(([code, signal]): Exit => ({ code: code as Exit['code'], signal: signal as Exit['signal'] }));
   const ready = readiness(child, options, exited);
   // Whoever wants to know awaits them.
   ready.catch(() => undefined);
