@@ -66,7 +66,7 @@ describe('an outage', () => {
 
     // Silent: it may have been appended.
     await services.kafka?.kill('SIGSTOP');
-    expect(await codeOf(appender.append(value))).toBe('unknown');
+    await expect.poll(() => codeOf(appender.append(value)), SOON).toBe('unknown');
     await services.kafka?.kill('SIGCONT');
     await expect.poll(() => codeOf(appender.append(value)), SOON).toBeUndefined();
 
