@@ -8,6 +8,7 @@ import {
 import { openLedger, readLedgerFile, type LedgerStatus } from '@plait/ledger';
 import { programArguments, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, uniqueName } from '../global/services.ts';
+import { isRunning } from './ledger-harness.ts';
 import { asAdmin, createTopic, eventually, newFolder, plait, produce, start, startRole } from './plait.ts';
 
 interface JsonRecord {
@@ -297,14 +298,6 @@ async function voidingNote(folder: string, topic: string): Promise<Uint8Array> {
 
 function childrenIn(stdout: string): number[] {
   return Array.from(stdout.matchAll(/process (\d+),/g), (match) => Number(match[1]));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 test('dev runs everything, goes on with its ledger, and leaves no process behind, however it ends', async () => {

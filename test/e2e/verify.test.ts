@@ -8,7 +8,7 @@ import { formatLedgerFile } from '@plait/ledger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadKey } from '../../apps/plait/src/keys.ts';
 import { bootstrapServers } from '../global/services.ts';
-import { makeLedger, type LedgerHarness } from './ledger-harness.ts';
+import { isRunning, makeLedger, type LedgerHarness } from './ledger-harness.ts';
 import { eventually, plait, produce, start, startRole, type Ran, type Running } from './plait.ts';
 
 const PARTITIONS = 3;
@@ -127,26 +127,21 @@ async function inTheMidst(name: string): Promise<{ readonly slow: Running; reado
   return { slow, pids };
 }
 
-/** Whether a process runs: one that has ended and that nobody has asked about does not. */
-function runs(pid: number): boolean {
-  return /^[^Z]/.test(spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout);
-}
-
 describe('processes of its own', () => {
   test('leave to it what Ctrl-C means, and end with it', async () => {
     const { slow, pids } = await inTheMidst('interrupted');
     for (const pid of pids) process.kill(pid, 'SIGINT');
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(pids.filter(runs)).toEqual(pids);
+    expect(pids.filter(isRunning)).toEqual(pids);
     slow.child.kill('SIGINT');
     expect((await slow.ended).code).toBe(EXIT.interrupted);
-    expect(pids.filter(runs)).toEqual([]);
+    expect(pids.filter(isRunning)).toEqual([]);
   });
 
   test('end when it is killed', async () => {
     const { slow, pids } = await inTheMidst('killed');
     slow.child.kill('SIGKILL');
-    await eventually(() => pids.filter(runs).length === 0);
+    await eventually(() => pids.filter(isRunning).length === 0);
   });
 
   test('are missed when somebody ends one', async () => {
@@ -156,7 +151,7 @@ describe('processes of its own', () => {
     expect({ code, stdout }).toEqual({ code: EXIT.usage, stdout: '' });
     expect(stderr).toContain('a process that checks records was ended by SIGKILL');
     expect(stderr).toContain('--resume goes on there');
-    expect(runs(other)).toBe(false);
+    expect(isRunning(other)).toBe(false);
   });
 });
 

@@ -113,7 +113,17 @@ describe('what goes wrong there is known here', () => {
     expect(isPlaitError(error)).toBe(false);
   });
 
-  test('that it could not begin, and what is asked later lets it try again', async () => {
+  test('that it could not begin', async () => {
+    const channel = new Channel(async () => {
+      throw new PlaitError('config', 'lacks a right');
+    });
+    const checker = new ProcessChecker(channel);
+    open.push(checker);
+    const asked = [checker.check(stretchOf(0n)), checker.check(stretchOf(1n))].map(failure);
+    for (const error of [...(await Promise.all(asked)), await failure(checker.check(stretchOf(2n)))]) expect(error).toMatchObject({ code: 'config', message: 'lacks a right' });
+  });
+
+  test('that it could not begin yet, and what is asked later lets it try again', async () => {
     let tries = 0;
     const channel = new Channel(async () => {
       tries += 1;

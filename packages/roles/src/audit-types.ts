@@ -99,7 +99,7 @@ export interface SignedCheckpoint {
  * - `block-differs`: a block of the leader in force is not what the log before it demands: a message before it was dropped,
  *   edited or added, or the leader lies.
  * - `genesis-missing`: the log holds messages of the ledger, and no genesis before them.
- * - `log-start`: the log's beginning was deleted: nobody can tell what it said.
+ * - `log-start`: the log's beginning was deleted: nobody can tell what it said, so it is `undecided`.
  * - `rolled-back`: the log is older than what is remembered of it, or than a checkpoint that somebody kept.
  * - `history-differs`: a header that is remembered, or a checkpoint that somebody kept, is not of the tree: the log was written anew.
  * - `checkpoint-contradicts`: a key in force signed two trees of which neither extends the other: a split view. It is settled when a
@@ -111,8 +111,8 @@ export type FindingKind =
   | 'block-missing' | 'block-differs' | 'genesis-missing' | 'log-start' | 'rolled-back' | 'history-differs' | 'checkpoint-contradicts';
 
 /**
- * What an audit comes to. `undecided`: records are gone, so that nobody can tell what they were; nothing else is wrong. Any
- * of the others wins over it.
+ * What an audit comes to. `undecided`: records, or the log's beginning, are gone, so that nobody can tell what
+ * they were; nothing else is wrong. Any of the others wins over it.
  */
 export type Verdict = 'verified' | 'tampered' | 'rolled-back' | 'split-view' | 'undecided';
 
