@@ -348,7 +348,9 @@ describe.skipIf(why !== undefined)(named('of a ledger in Kafka'), () => {
     const gone = await verify();
     expect(gone.stdout).toMatch(/^undecided: /);
     expect(gone).toMatchObject({ code: 14, stderr: '' });
-    expect(gone.stdout).toContain('  4 gone\n');
+    // As many as its first segment holds: the worker may have seen only the first of the transactions then.
+    const first = messages.flatMap((message) => /^segment \S+ 0 1 0 (\d+) /m.exec(Buffer.from(message).toString())?.[1] ?? [])[0];
+    expect(gone.stdout).toContain(`  ${first} gone\n`);
     await raw.deleteTopic(ledger.topic);
     await raw.makeAgain(ledger.topic, 4);
     await fill('other');
