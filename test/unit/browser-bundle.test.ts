@@ -1,4 +1,7 @@
-/** Core as a page would load it: bundled from what is built, without anything of Node, it folds as Node does. */
+/**
+ * Core as a page would load it: bundled from what is built, without anything of Node, it folds as Node does. It runs before
+ * the tests that pack the library, which build core, too: two compilers must not write the same files at once.
+ */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +12,8 @@ import { beforeAll, expect, it } from 'vitest';
 import type { History } from '../vectors/histories/format.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+/** For a compiler beside other tests. */
+const BUILD_MS_MAX = 180_000;
 let chunk: OutputChunk;
 
 beforeAll(async () => {
@@ -18,7 +23,7 @@ beforeAll(async () => {
   await bundler.close();
   expect(output).toHaveLength(1);
   chunk = output[0];
-});
+}, BUILD_MS_MAX);
 
 it('takes the files that were built for browsers, and needs nothing else', () => {
   expect(chunk.imports).toEqual([]);
