@@ -8,6 +8,7 @@ import { formatLedgerFile } from '@plait/ledger';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadKey } from '../../apps/plait/src/keys.ts';
 import { bootstrapServers } from '../global/services.ts';
+import { open } from './ledger-checks.ts';
 import { isRunning, makeLedger, type LedgerHarness } from './ledger-harness.ts';
 import { eventually, plait, produce, start, startRole, type Ran, type Running } from './plait.ts';
 
@@ -71,7 +72,7 @@ async function verifyJson(args: readonly string[] = [], memory?: string, folder?
 
 describe('an untouched ledger', () => {
   test('is verified, by two processes, and remembered for its user only', async () => {
-    const { code, stdout, stderr } = await verify(['--workers', '2']);
+    const { code, stdout, stderr } = await verify(['--workers', '2', '--log-level', 'warn']);
     expect(code, stdout + stderr).toBe(EXIT.verified);
     expect(stdout).toContain(`verified ledger.local/${ledger.topic}`);
     expect(stdout).toContain('6,000 hashed again, seqs 0 … 5999, from Kafka');
@@ -101,7 +102,7 @@ describe('an untouched ledger', () => {
 
   test('as slow as asked, cut short by Ctrl-C, and gone on with', async () => {
     const args = ['verify', '--ledger', ledger.folder, '--memory', aside('resumed')];
-    const slow = start([...args, '--rate', '500']);
+    const slow = start([...args, '--rate', '100']);
     await eventually(async () => (await readdir(aside('resumed'), { recursive: true }).catch((): string[] => [])).some((name) => name.endsWith('progress.json')));
     slow.child.kill('SIGINT');
     const { code, stdout } = await slow.ended;
@@ -121,7 +122,7 @@ async function inTheMidst(name: string): Promise<{ readonly slow: Running; reado
   const slow = start(['verify', '--ledger', ledger.folder, '--memory', aside(name), '--workers', '2', '--rate', '100']);
   let pids: readonly number[] = [];
   await eventually(async () => {
-    pids = spawnSync('pgrep', ['-P', String(slow.child.pid)], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean).map(Number);
+    pids = spawnSync('pgrep', ['-P', String(slow.child.pid), '-f', '^plait verify: '], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean).map(Number);
     return pids.length === 2 && (await readdir(aside(name), { recursive: true }).catch((): string[] => [])).some((file) => file.endsWith('progress.json'));
   });
   return { slow, pids };
@@ -235,13 +236,16 @@ describe('a log that is not the one that was remembered', () => {
     const roles = (['worker', 'coordinator', 'publisher'] as const).map((command) => startRole(command, older));
     await Promise.all(roles.map(({ ready }) => ready));
     // Only a checkpoint over as many blocks contradicts the one that is remembered, and the records may come in fewer of them now.
-    await eventually(async () => {
-      const { checkpoint, counts } = await verifyJson([], aside(`regrowing-${performance.now()}`), older);
-      if (Number(counts.records) < 2 * HALF) return false;
-      if (Number(checkpoint?.size) >= Number(known?.size)) return true;
-      for (let i = 0; i < 5; i += 1) await produce(ledger.topic, [{ key: 'more', value: `record ${i}`, partition: 0 }]);
-      return false;
+    const size = Number(known?.size);
+    await using regrowing = await open(older, bootstrapServers());
+    await ledger.until('as many blocks', async () => {
+      const { height, nextSeq } = await regrowing.status();
+      if (nextSeq < 2 * HALF) return false;
+      if (height < size) await produce(ledger.topic, [{ key: 'more', value: `after block ${height}`, partition: 0 }]);
+      return height >= size;
     });
+    await ledger.until('a checkpoint over them', async () =>
+      Number((await verifyJson([], aside(`regrowing-${performance.now()}`), older)).checkpoint?.size) >= size);
     for (const role of roles) await role.stop();
     const evidence = aside('evidence');
     const found = await verifyJson(['--evidence', evidence], undefined, older);

@@ -11,5 +11,7 @@ invariant(place !== undefined && send !== undefined, 'this file is forked, with 
 process.on('disconnect', () => process.exit());
 // Ctrl-C goes to every process of a terminal: what it means, the parent decides.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined);
+// For whoever lists processes, from here on: before, it would still end by those signals.
+process.title = 'plait verify: comparing records';
 
 serveChecks({ send, on: (event, listener) => process.on(event, listener) }, () => openChecker(JSON.parse(place) as PlaceOptions));
