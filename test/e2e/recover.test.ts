@@ -22,9 +22,11 @@ afterAll(async () => {
   await services.stop();
 });
 
+/** Produces at least so many records more, and waits until they are numbered. */
 async function grow(ledger: LedgerHarness, records: number): Promise<void> {
   await using load = ledger.load();
-  await ledger.until('records', () => Promise.resolve(load.acknowledged >= records));
+  const wanted = load.acknowledged + records;
+  await ledger.until('records', () => Promise.resolve(load.acknowledged >= wanted));
   await load.stop();
   await ledger.settled();
 }
