@@ -9,6 +9,7 @@ import { createKafka } from '@plait/kafka';
 import { launch, type Services } from '@plait/launcher';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KIND_WORDS } from '../../apps/plait/src/verifying/outcome.ts';
+import { patiently } from '../kafka/client.ts';
 import { Harness } from '../kafka/harness.ts';
 import { WAVES, type Attack } from './attack.ts';
 import { COLUMNS, later, read, remember, runOn, withLeaves, withMemory, without } from './columns.ts';
@@ -34,9 +35,10 @@ const rows = new Map<string, Row>();
 beforeAll(async () => {
   services = await launch({ mode: 'processes', redis: false, kafkaProcess: { settings: NOTHING_EXPIRES } });
   const kafka = { brokers: services.bootstrapServers.split(',') };
-  // What is sent again may be there twice, and then nothing is where the attacks look for it.
-  const producer = createKafka({ ...kafka, requestTimeoutMs: 60_000 }).producer({ allowAutoTopicCreation: false });
-  await producer.connect();
+  // What is given up and sent again may be there twice, and then nothing is where the attacks look for it; what a topic that was
+  // made just now refuses is not.
+  const producer = createKafka({ ...kafka, requestTimeoutMs: 60_000 }).producer({ allowAutoTopicCreation: false, retry: { retries: 60 } });
+  await patiently(() => producer.connect());
   ground = { kafka, harness: new Harness(kafka), producer, dataDir: services.kafka?.dataDir ?? '' };
   await eachOf(ATTACKS, AT_ONCE, prepare);
   await services.kafka?.stop();

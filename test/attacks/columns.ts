@@ -10,6 +10,7 @@ import { exitCodeOfReport } from '../../apps/plait/src/verifying/outcome.ts';
 import { runVerification, type VerificationOptions } from '../../apps/plait/src/verifying/run-verification.ts';
 import { readTrusted } from '../../apps/plait/src/verifying/trusted.ts';
 import { start } from '../e2e/plait.ts';
+import { onceAvailable } from '../kafka/patient.ts';
 import { kindOf } from './attack.ts';
 import { leavesFolder, type SmallLedger } from './small-ledger.ts';
 
@@ -74,20 +75,21 @@ async function verify(
 ): Promise<VerifyReport> {
   const { file, folder, ground } = ledger;
   const memory = await AuditorMemory.open(join(folder, name), file);
-  const ran = await runVerification({
+  const ran = await onceAvailable(() => runVerification({
     options: { ledger: folder, logLevel: 'silent', bootstrapServer: ground.kafka.brokers.join(','), workers: 1, resume: false, ...options },
     ledger: file, memory, trusted, log: SILENT, signal: new AbortController().signal,
-  });
+  }));
   if (ran === undefined) throw new Error('interrupted');
   if (ran.report.verdict === 'verified') await memory.remember(ran.report, Date.now());
   return ran.report;
 }
 
-/** The command itself, by somebody who has never verified anything. */
+/** The command itself, by somebody who has never verified anything; again while a busy broker does not answer. */
 export async function without(ledger: SmallLedger): Promise<string> {
   const { code, stdout, stderr } = await start(['verify', '--ledger', ledger.folder, '--memory', join(ledger.folder, 'first'), '--workers', '1', '-o', 'json'], {
     PLAIT_BOOTSTRAP_SERVERS: ledger.ground.kafka.brokers.join(','), PLAIT_LOG_LEVEL: 'error',
   }).ended;
+  if (code === EXIT.unreachable) return await without(ledger);
   if (code === EXIT.usage) return `${code}`;
   if (stdout === '') return `${code} ${stderr}`;
   const report = JSON.parse(stdout) as Told & { readonly exitCode: number };

@@ -11,7 +11,7 @@ import {
   compareText, formatGenesis, logPosition, makeSignerKey, MESSAGE_BYTES_MAX, RULES_VERSION, signNote, type Genesis, type SignerKey, type TopicPartition, type VerifierKey,
 } from '@plait/core';
 import { openLeaves } from '@plait/disk';
-import { createLogTopic, openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { createLogTopic, type KafkaOptions } from '@plait/kafka';
 import { formatLedgerFile, systemClock, type LedgerFile } from '@plait/ledger';
 import { LeafKeeper } from '@plait/roles';
 import type { Producer } from 'kafkajs';
@@ -20,6 +20,7 @@ import { pinnedOf } from '../../apps/plait/src/running/wiring.ts';
 import { uniqueName } from '../global/services.ts';
 import { createTopic, patiently } from '../kafka/client.ts';
 import type { Harness } from '../kafka/harness.ts';
+import { onceAvailable, openPatientAppender, openPatientLog, openPatientSource } from '../kafka/patient.ts';
 import { Team, type TeamOptions } from './team.ts';
 
 /** Where ledgers are made. */
@@ -116,19 +117,19 @@ export class SmallLedger {
     const { ground: { kafka }, file } = this;
     using store = await openLeaves(leavesFolder(this), pinnedOf(file));
     await using ports = new AsyncDisposableStack();
-    const log = ports.adopt(await openLogReader({ kafka, topic: file.log, from: logPosition(0n) }), (port) => port.close());
-    const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
+    const log = ports.adopt(await openPatientLog({ kafka, topic: file.log, from: logPosition(0n) }), (port) => port.close());
+    const source = ports.adopt(await openPatientSource(kafka), (port) => port.close());
     // Nobody asks for the newest configuration where nothing differs.
     const keeper = new LeafKeeper({ ...pinnedOf(file), log, source, store, clock: systemClock, newest: () => Promise.resolve(undefined) });
     while (store.nextSeq < seqs) {
-      await keeper.step();
+      await onceAvailable(() => keeper.step());
       await keeper.drain();
     }
   }
 
   /** Appends to the log. */
   async append(...messages: readonly Uint8Array[]): Promise<void> {
-    const appender = await openLogAppender({ kafka: this.ground.kafka, topic: this.file.log });
+    const appender = await openPatientAppender({ kafka: this.ground.kafka, topic: this.file.log });
     try {
       for (const message of messages) await appender.append(message);
     } finally {
@@ -138,7 +139,7 @@ export class SmallLedger {
 
   /** What the log holds now. */
   async messages(): Promise<readonly Uint8Array[]> {
-    const reader = await openLogReader({ kafka: this.ground.kafka, topic: this.file.log, from: logPosition(0n) });
+    const reader = await openPatientLog({ kafka: this.ground.kafka, topic: this.file.log, from: logPosition(0n) });
     try {
       const messages: Uint8Array[] = [];
       const end = await reader.end();

@@ -6,11 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { chainOf, isTransient, logPosition, type SignerKey, type TopicPartition } from '@plait/core';
 import { openStateFile } from '@plait/disk';
-import { logOpener, openLogAppender, openLogReader, openSourceReader, topicOffsets, type KafkaOptions } from '@plait/kafka';
+import { logOpener, topicOffsets, type KafkaOptions } from '@plait/kafka';
 import { systemClock, type LedgerFile } from '@plait/ledger';
-import { Coordinator, LeaseKeeper, Publisher, Worker, type Clock, type Lease, type LogAppender, type Membership, type Observe, type Random } from '@plait/roles';
+import {
+  Coordinator, LeaseKeeper, Publisher, Worker, type Clock, type Lease, type LogAppender, type LogMessage, type LogReader, type Membership, type Observe, type Random,
+} from '@plait/roles';
 import { pinnedOf } from '../../apps/plait/src/running/wiring.ts';
 import { patiently } from '../kafka/client.ts';
+import { openPatientAppender, openPatientLog, openPatientSource } from '../kafka/patient.ts';
 
 /** Which ledger they work for, and with what. */
 export interface TeamOptions {
@@ -36,8 +39,8 @@ interface Members {
 
 const PATIENCE_MS = 120_000;
 const LEASE_TTL_MS = 10_000;
-/** Long enough to read one back before the next. */
 const CHECKPOINT_MS = 200;
+const POLL_MS = 1_000;
 
 const random: Random = { uniform: () => Math.random(), bytes: (count) => randomBytes(count) };
 /** It is never in the way of whoever may try. */
@@ -66,11 +69,12 @@ export class Team implements AsyncDisposable {
     await using ports = new AsyncDisposableStack();
     const common = async (role: string) => ({
       ...pinnedOf(file), clock: systemClock, openLog: logOpener({ kafka, topic: file.log }), memory: openStateFile(join(memory, `${role}.json`)),
-      log: ports.adopt(await openLogReader({ kafka, topic: file.log, from: logPosition(0n) }), (port) => port.close()),
-      appender: ports.adopt<LogAppender>(await openLogAppender({ kafka, topic: file.log }), (port) => port.close()),
-      times: { cutIntervalMs: 0, checkpointIntervalMs: CHECKPOINT_MS, takeoverMs: 0 },
+      log: ports.adopt(whole(await openPatientLog({ kafka, topic: file.log, from: logPosition(0n) })), (port) => port.close()),
+      appender: ports.adopt<LogAppender>(await openPatientAppender({ kafka, topic: file.log }), (port) => port.close()),
+      // Nobody begins anew because a machine stood still: what is in the log twice is ignored, and told of.
+      times: { cutIntervalMs: 0, checkpointIntervalMs: CHECKPOINT_MS, takeoverMs: 0, stallMs: PATIENCE_MS, reportTimeoutMs: PATIENCE_MS },
     });
-    const source = ports.adopt(await openSourceReader({ kafka }), (port) => port.close());
+    const source = ports.adopt(await openPatientSource(kafka), (port) => port.close());
     const membership: Membership = { subscribe: () => Promise.resolve(), assignment: () => ({ version: 1, partitions }), leave: () => Promise.resolve() };
     const lease = new LeaseKeeper({ lease: grantsEveryone, clock, random });
     await lease.step();
@@ -149,6 +153,30 @@ export class Team implements AsyncDisposable {
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
+}
+
+/**
+ * A log of which each poll gives all that was there when it began. So a role reads back what it appended before it does
+ * anything else, and one that cuts takes in all that was reported: whatever a broker takes its time for.
+ */
+function whole(log: LogReader): LogReader {
+  return {
+    poll: async ({ maxWaitMs }) => {
+      const end = await log.end();
+      const messages: LogMessage[] = [...(await log.poll({ maxWaitMs }))];
+      while (log.position() < end) {
+        try {
+          messages.push(...(await log.poll({ maxWaitMs: POLL_MS })));
+        } catch (error) {
+          // The next poll throws it again.
+          if (messages.length === 0) throw error;
+          break;
+        }
+      }
+      return messages;
+    },
+    position: () => log.position(), end: () => log.end(), incarnation: () => log.incarnation(), close: () => log.close(),
+  };
 }
 
 async function stepOf(role: { step(): Promise<void> }): Promise<void> {

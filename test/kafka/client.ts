@@ -10,14 +10,14 @@ const PATIENCE_MS = 60_000;
 /** A consumer that was not given its partition by now is made anew. */
 const CONSUME_MS = 20_000;
 
-/** What `call` gives, called again after a rest while it throws; its last error when that has lasted too long. */
-export async function patiently<T>(call: () => Promise<T>): Promise<T> {
+/** What `call` gives, called again after a rest while it throws what may pass; its last error when that has lasted too long. */
+export async function patiently<T>(call: () => Promise<T>, mayPass: (error: unknown) => boolean = () => true): Promise<T> {
   const deadlineMs = performance.now() + PATIENCE_MS;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (performance.now() > deadlineMs) throw error;
+      if (!mayPass(error) || performance.now() > deadlineMs) throw error;
       await delay(200);
     }
   }

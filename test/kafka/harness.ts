@@ -2,14 +2,20 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { connect, type Socket } from 'node:net';
 import { encodePayload, logPosition, type Payload, type TopicPartition } from '@plait/core';
-import { createKafka, openLogAppender, openLogReader, openSourceReader, type KafkaOptions } from '@plait/kafka';
+import { createKafka, type KafkaOptions } from '@plait/kafka';
 import type { Admin, Kafka, Producer } from 'kafkajs';
 import { afterAll } from 'vitest';
 import type { LogDriver } from '../contract/log-contract.ts';
 import type { SourceDriver } from '../contract/source-contract.ts';
 import { bootstrapServers, uniqueName } from '../global/services.ts';
 import { createTopic } from './client.ts';
+import { openPatientAppender, openPatientLog, openPatientSource } from './patient.ts';
 import { recordBatch } from './record-batch.ts';
+
+/** Longer than any machine stands still. */
+const ANSWER_MS = 60_000;
+/** Records that tests make may be years old. */
+const FOR_EVER = { 'retention.ms': '-1' };
 
 /** How the tests of this run reach Kafka. */
 export function kafkaOptions(): KafkaOptions {
@@ -26,7 +32,8 @@ export class Harness {
 
   constructor(options: KafkaOptions = kafkaOptions()) {
     this.options = options;
-    this.kafka = createKafka(options);
+    // What a client gives up and sends again may be there twice.
+    this.kafka = createKafka({ ...options, requestTimeoutMs: ANSWER_MS });
     this.#admin = this.kafka.admin({ retry: { retries: 8 } });
     afterAll(async () => {
       for (const producer of this.#producers) await producer.disconnect();
@@ -40,23 +47,23 @@ export class Harness {
     return this.#admin;
   }
 
-  /** A new topic; `settings` beside the brokers' defaults. */
+  /** A new topic, kept for ever; `settings` beside the brokers' defaults. */
   async makeTopic(partitions = 1, settings: Readonly<Record<string, string>> = {}): Promise<string> {
     const topic = uniqueName('kafka-test');
-    await createTopic(this.options.brokers.join(','), topic, { partitions, settings });
+    await createTopic(this.options.brokers.join(','), topic, { partitions, settings: { ...FOR_EVER, ...settings } });
     return topic;
   }
 
   /** Resolves when no broker has the topic any more. */
   async deleteTopic(topic: string): Promise<void> {
     const admin = await this.admin();
-    await admin.deleteTopics({ topics: [topic] });
+    await admin.deleteTopics({ topics: [topic], timeout: ANSWER_MS });
     while ((await admin.listTopics()).includes(topic)) await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
   /** A topic of that name. The brokers may still be busy deleting the former one of it. */
   async makeAgain(topic: string, partitions: number): Promise<void> {
-    await createTopic(this.options.brokers.join(','), topic, { partitions });
+    await createTopic(this.options.brokers.join(','), topic, { partitions, settings: FOR_EVER });
   }
 
   async addPartitions(topic: string, total: number): Promise<void> {
@@ -81,9 +88,9 @@ export class Harness {
     return producer;
   }
 
-  /** Appends one batch of records with these payloads, byte by byte as given. */
+  /** Appends one batch of records with these payloads, byte by byte as given, that were made now: Kafka looks for what has expired whenever it likes. */
   async produce(at: TopicPartition, payloads: readonly Payload[]): Promise<void> {
-    await this.produceRaw(at, recordBatch(payloads.map((payload) => ({ payload: encodePayload(payload) }))));
+    await this.produceRaw(at, recordBatch(payloads.map((payload) => ({ payload: encodePayload(payload) })), { baseTimestamp: BigInt(Date.now()) }));
   }
 
   /** Appends a batch as it is, waiting for a partition that was made just now. Throws when the broker refuses the batch. */
@@ -110,7 +117,7 @@ export async function sourceDriver(harness: Harness): Promise<SourceDriver> {
   let transactional: Promise<Producer> | undefined;
   return {
     makeTopic: (partitions) => harness.makeTopic(partitions),
-    reader: () => openSourceReader({ kafka: harness.options }),
+    reader: () => openPatientSource(harness.options),
     produce: (at, payloads) => harness.produce(at, payloads),
     produceInTransaction: async ({ topic, partition }, payloads, end) => {
       transactional ??= harness.producer(true);
@@ -133,15 +140,15 @@ export async function sourceDriver(harness: Harness): Promise<SourceDriver> {
 export async function logDriver(harness: Harness): Promise<LogDriver> {
   const topic = await harness.makeTopic(1);
   return {
-    reader: (from) => openLogReader({ kafka: harness.options, topic, from }),
-    appender: () => openLogAppender({ kafka: harness.options, topic }),
+    reader: (from) => openPatientLog({ kafka: harness.options, topic, from }),
+    appender: () => openPatientAppender({ kafka: harness.options, topic }),
     deleteBefore: (to) => harness.deleteBefore({ topic, partition: 0 }, to),
     gap: async () => {
       const transaction = await (await harness.producer(true)).transaction();
       await transaction.send({ topic, messages: [{ partition: 0, value: 'filler' }] });
       await transaction.commit();
       // Kafka writes the marker after it has answered.
-      const reader = await openLogReader({ kafka: harness.options, topic, from: logPosition(0n) });
+      const reader = await openPatientLog({ kafka: harness.options, topic, from: logPosition(0n) });
       while ((await reader.end()) < 3n) await new Promise((resolve) => setTimeout(resolve, 20));
       await reader.close();
     },
