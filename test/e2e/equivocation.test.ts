@@ -58,5 +58,9 @@ test('alarm: equivocation – ended by revoking the key, declaring the segment v
   await using opened = await open(ledger.folder, ledger.place.bootstrapServers);
   const kinds: string[] = [];
   for await (const entry of opened.read({ follow: false })) kinds.push(entry.kind);
-  expect(kinds).toEqual(['void', ...Array.from({ length: load.acknowledged }, () => 'record')]);
+  // Of a busy broker more may be there than it has acknowledged.
+  const { partitions } = await ledger.status();
+  const records = Number(partitions.reduce((sum, { end }) => sum + end, 0n));
+  expect(records).toBeGreaterThanOrEqual(load.acknowledged);
+  expect(kinds).toEqual(['void', ...Array.from({ length: records }, () => 'record')]);
 });
