@@ -38,12 +38,13 @@ async function leaves(): Promise<LeafStore> {
   return await openLeaves(folder, { origin: ledger.file.origin, ledgerKey: parseVerifierKey(ledger.file.ledgerKey) }, { readOnly: true });
 }
 
-/** Waits until all below a seq is kept. */
+/** Waits until all below a seq is kept, and all blocks are: the last ones may number no record. */
 async function kept(nextSeq: bigint): Promise<void> {
   await ledger.until(`leaves up to ${nextSeq}`, async () => {
+    const { height } = await ledger.status();
     using store = await leaves();
-    return store.nextSeq >= nextSeq;
-  }, 20_000);
+    return store.nextSeq >= nextSeq && store.newestBlock()?.height === height - 1n;
+  });
 }
 
 /** What is kept of every line, with its leaves. */
