@@ -9,6 +9,9 @@ import { recordBatch } from '../kafka/record-batch.ts';
 import { open, readAll } from './ledger-checks.ts';
 import { createTopic, makeLedger, type LedgerHarness } from './ledger-harness.ts';
 
+/** Why messages of honest roles are ignored: they were sent again, or another role was first. */
+const BY_ROLES = /^(claim\/(epoch|follows)|block\/(other-claim|height)|segment\/(duplicate|not-at-end|full))$/;
+
 describe('strangers in the log', () => {
   let ledger: LedgerHarness;
   beforeAll(async () => {
@@ -22,13 +25,18 @@ describe('strangers in the log', () => {
   test('garbage, truncated notes, wrong signatures, replays, other ledgers: ignored, counted by reason, and it goes on', async () => {
     await using load = ledger.load();
     await ledger.until('some blocks', async () => (await ledger.status()).height > 10n);
-    expect((await ledger.status()).ignored).toEqual({});
+    // What the roles themselves send again on a busy machine is ignored, too.
+    const before = Object.keys((await ledger.status()).ignored);
+    expect(before.filter((reason) => !BY_ROLES.test(reason))).toEqual([]);
     const other = await makeLedger({ partitions: 1, init: ['--origin', 'example.com/other'] });
     const namesake = await makeLedger({ partitions: 1, init: ['--origin', ledger.file.origin] });
     const messages = await readMessages(ledger);
+    // Before the first block there may be many reports.
+    const some = [...firstOfKinds(messages, ['genesis', 'claim', 'report', 'block']), ...messages.slice(0, 12)];
+    const replays = [...some, ...messages.slice(12, 30)];
     const hostile = [
-      ...garbage(), ...messages.slice(0, 12).flatMap(truncated), ...messages.slice(0, 12).map(withBadSignature),
-      ...(await byStrangers(ledger)), ...messages.slice(0, 30), ...(await readMessages(other)),
+      ...garbage(), ...some.flatMap(truncated), ...some.map(withBadSignature),
+      ...(await byStrangers(ledger)), ...replays, ...(await readMessages(other)),
       ...(await claimsOf(namesake)),
     ];
     await append(ledger, hostile);
@@ -42,13 +50,14 @@ describe('strangers in the log', () => {
     const { ignored, leader } = await ledger.status();
     const wanted = [
       'unknown/malformed', 'unknown/unknown-kind', 'genesis/second-genesis', 'genesis/other-origin', 'claim/epoch', 'claim/other-ledger',
-      'report/bad-signature', 'report/unknown-key', 'report/malformed', 'block/malformed', 'block/height',
+      'report/bad-signature', 'report/unknown-key', 'report/malformed', 'block/malformed',
     ];
     expect(Object.keys(ignored)).toEqual(expect.arrayContaining(wanted));
-    expect(Object.keys(ignored).some((reason) => /^segment\/(duplicate|not-at-end)$/.test(reason))).toBe(true);
+    // A replay is too late in one way or another.
+    for (const late of [/^segment\/(duplicate|not-at-end)$/, /^block\/(height|other-claim)$/]) expect(Object.keys(ignored)).toContainEqual(expect.stringMatching(late));
     // Nothing hostile counted: all of it is ignored, but for reports, which are counted by their segments.
     const counted = Object.entries(ignored).filter(([reason]) => !reason.startsWith('segment/')).reduce((sum, [, count]) => sum + count, 0);
-    expect(counted + messages.slice(0, 30).filter(isReport).length).toBeGreaterThanOrEqual(hostile.length);
+    expect(counted + replays.filter(isReport).length).toBeGreaterThanOrEqual(hostile.length);
     expect(leader).toBeDefined();
 
     const json = await ledger.plait('status', '-o', 'json');
@@ -80,6 +89,10 @@ async function readMessages({ file, place }: LedgerHarness): Promise<Uint8Array[
     await reader.close();
   }
   return messages;
+}
+
+function firstOfKinds(messages: readonly Uint8Array[], kinds: readonly string[]): Uint8Array[] {
+  return kinds.flatMap((kind) => messages.find((message) => parseMessage(message).body.kind === kind) ?? []);
 }
 
 async function append({ file, place }: LedgerHarness, messages: readonly Uint8Array[]): Promise<void> {
@@ -168,9 +181,7 @@ describe('records that change', () => {
   }
 
   async function again(change: (partition: number, i: number) => Payload | 'left out' | undefined): Promise<void> {
-    const admin = await raw.admin();
-    await admin.deleteTopics({ topics: [ledger.topic] });
-    await ledger.until('the topic is gone', async () => !(await admin.listTopics()).includes(ledger.topic));
+    await raw.deleteTopic(ledger.topic);
     await createTopic(ledger.place, ledger.topic, { partitions: PARTITIONS, settings: SETTINGS });
     await fill(change);
   }
