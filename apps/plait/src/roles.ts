@@ -42,11 +42,11 @@ export interface RoleProcess extends AsyncDisposable {
   readonly exited: Promise<Exit>;
   /** Sends a signal; does nothing once the process has ended. */
   kill(signal: NodeJS.Signals): void;
-  /** SIGTERM, after 10 s SIGKILL. Resolves when it has ended. */
+  /** SIGTERM, after 15 s SIGKILL. Resolves when it has ended. */
   stop(): Promise<Exit>;
 }
 
-const STOP_MS = 10_000;
+const STOP_MS = 15_000;
 
 /** How this program is started: Node's path, and the arguments before the command's name. */
 export function programArguments(): { readonly path: string; readonly args: readonly string[] } {
