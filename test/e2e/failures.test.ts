@@ -2,7 +2,8 @@
 import type { BlockHeader } from '@plait/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkBlocks, longestGapMs } from './ledger-checks.ts';
-import { assigned, isRunning, makeLedger, sleep, type LedgerHarness } from './ledger-harness.ts';
+import { assigned, isRunning, makeLedger, sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
+import { Stalls } from './stalls.ts';
 
 const LEASE_TTL_MS = 2_000;
 /** Bounds of what must not take for ever, generous for a busy machine. */
@@ -20,6 +21,13 @@ afterAll(async () => {
   await ledger[Symbol.asyncDispose]();
 });
 
+/** The coordinator that leads, and in which epoch it does: another may lead by the time that something is done to it. */
+async function leaderAndEpoch(): Promise<{ readonly leader: Role; readonly epoch: bigint }> {
+  const leader = await ledger.leader();
+  const line = leader.lines.findLast(({ event }) => event === 'leading');
+  return { leader, epoch: BigInt(String(line?.['epoch'])) };
+}
+
 /** Whether every running worker has partitions, and together they have each of them once. */
 function isShared(): Promise<boolean> {
   const all = ledger.running('worker').map(assigned);
@@ -31,9 +39,8 @@ describe('2 workers and 3 coordinators', () => {
   test('SIGKILL of the leader under load: a standby goes on', async ({ annotate }) => {
     await using load = ledger.load();
     const reader = await ledger.follow();
-    const leader = await ledger.leader();
     await ledger.until('blocks', async () => (await ledger.status()).height > 5n);
-    const { epoch } = await ledger.status();
+    const { leader, epoch } = await leaderAndEpoch();
     const killedMs = Date.now();
     await ledger.kill(leader);
     await ledger.until('the next leader and its blocks', async () => {
@@ -53,18 +60,16 @@ describe('2 workers and 3 coordinators', () => {
 
   test('SIGSTOP of the leader for three lease times, then SIGCONT: it wakes and is fenced', async ({ annotate }) => {
     await using load = ledger.load();
-    const leader = await ledger.leader();
     const { height } = await ledger.status();
     await ledger.until('blocks', async () => (await ledger.status()).height > height + 5n);
-    const { epoch } = await ledger.status();
+    const { leader, epoch } = await leaderAndEpoch();
     const stoppedMs = Date.now();
     leader.kill('SIGSTOP');
     await sleep(3 * LEASE_TTL_MS);
-    const woken = leader.lines.length;
+    await ledger.until('another leads', async () => (await ledger.leader()).pid !== leader.pid);
     leader.kill('SIGCONT');
     await ledger.until('the leader of before reads who leads now', () =>
-      Promise.resolve(leader.lines.slice(woken).some((line) => line['event'] === 'claim' && BigInt(String(line['epoch'])) > epoch)));
-    expect((await ledger.leader()).pid).not.toBe(leader.pid);
+      Promise.resolve(leader.lines.some((line) => line['event'] === 'claim' && BigInt(String(line['epoch'])) > epoch)));
     // What it had in hand when it slept is worth nothing now, and it does not end over it.
     await sleep(500);
     expect(ledger.running('coordinator').filter(({ pid }) => isRunning(pid))).toHaveLength(3);
@@ -77,11 +82,10 @@ describe('2 workers and 3 coordinators', () => {
 
   test('SIGKILL of a worker: the other takes its partitions over, and its own never wait', async ({ annotate }) => {
     await using load = ledger.load();
+    await ledger.until('records', async () => (await ledger.status()).partitions.every(({ sequenced }) => sequenced > 0n));
     await ledger.until('two workers share the partitions', isShared);
     const worker = await ledger.workerOf(0);
-    const lost = assigned(worker);
-    expect(lost.length).toBeLessThan(ledger.partitions);
-    await ledger.until('records', async () => (await ledger.status()).partitions.every(({ sequenced }) => sequenced > 0n));
+    await using stalls = new Stalls(ledger.place.bootstrapServers);
     const killedMs = Date.now();
     await ledger.kill(worker);
     const [other] = ledger.running('worker');
@@ -89,8 +93,9 @@ describe('2 workers and 3 coordinators', () => {
     await ledger.until('all partitions are assigned', () => Promise.resolve(other !== undefined && assigned(other).length === ledger.partitions));
     await load.stop();
     const { blocks } = await ledger.verifyAll();
-    await annotate(`longest time without a block after SIGKILL of a worker: ${longestGapMs(blocks, killedMs)} ms`);
-    expect(longestGapMs(blocks, killedMs)).toBeLessThan(REBALANCE_MS_MAX);
+    const gapMs = longestGapMs(blocks, killedMs);
+    await annotate(`longest time without a block after SIGKILL of a worker: ${gapMs} ms, of which the machine stood still for ${Math.ceil(stalls.longestMs)} ms at most`);
+    expect(gapMs - stalls.longestMs).toBeLessThan(REBALANCE_MS_MAX);
   });
 
   test('rebalances in the middle of segments: workers come and go while one partition is busy', async () => {
