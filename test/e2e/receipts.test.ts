@@ -155,17 +155,19 @@ describe('no receipt', () => {
 
   test('after an abort, at once, or when the ledger is closed', async () => {
     const warnings: Error[] = [];
-    process.on('warning', (warning) => warnings.push(warning));
+    process.on('warning', (warning) => {
+      if (warning.name === 'MaxListenersExceededWarning') warnings.push(warning);
+    });
     const far = at(0, 1_000_000n);
     const abort = new AbortController();
     const many = Array.from({ length: 100 }, async (_, i) => await refusal(i % 2 === 0 ? far : { seq: 1_000_000n }, abort.signal));
     await new Promise((resolve) => setTimeout(resolve, 300));
     const reason = new Error('enough');
     expect(warnings).toEqual([]);
-    const startMs = performance.now();
     abort.abort(reason);
-    expect(new Set(await Promise.all(many))).toEqual(new Set([reason]));
-    expect(performance.now() - startMs).toBeLessThan(100);
+    // At once: before anything else has its turn.
+    const next = new Promise<'late'>((resolve) => setImmediate(resolve, 'late'));
+    expect(await Promise.race([Promise.all(many), next])).toEqual(many.map(() => reason));
     expect(await refusal(far, AbortSignal.abort(reason))).toBe(reason);
 
     const closing = await open(harness.folder, harness.place.bootstrapServers);
