@@ -134,6 +134,7 @@ test('without a publisher a late role begins at an older state and says so; when
   await ledger.stop(late);
   await load.stop();
 
+  // A leader may still be writing down another state.
   const missed = states(await foldAll()).filter((height) => height > (known.at(-1) ?? -1n));
   await ledger.start('publisher').ready;
   await ledger.until('checkpoints for all of them', async () => {
@@ -141,6 +142,7 @@ test('without a publisher a late role begins at an older state and says so; when
     return missed.every((height) => sizes.has(height + 1n));
   });
   const again = await beginningOf(ledger.start('coordinator', {}, ['--state', join(ledger.folder, 'state', 'none-either.json')]));
-  expect(BigInt(again.height)).toBe(missed.at(-1));
+  expect(BigInt(again.height)).toBeGreaterThanOrEqual(missed.at(-1) ?? expect.unreachable('no state was missed'));
+  expect(BigInt(again.height)).toBeLessThanOrEqual(states(await foldAll()).at(-1) ?? -1n);
   await ledger.verifyAll();
 });
