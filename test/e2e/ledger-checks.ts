@@ -1,7 +1,7 @@
 /** Checks a whole ledger anew, from what it promises: order, density, completeness, prefix stability, one leader at a time. */
 import { join } from 'node:path';
 import {
-  apply, emptyState, logPosition, messageHash, parseMessage, parseVerifierKey, type BlockHeader, type FoldState, type Hash,
+  apply, emptyState, isTransient, logPosition, messageHash, parseMessage, parseVerifierKey, type BlockHeader, type FoldState, type Hash,
 } from '@plait/core';
 import { openLogReader } from '@plait/kafka';
 import { openLedger, readLedgerFile, type Ledger, type LedgerFile, type LedgerRecord } from '@plait/ledger';
@@ -18,9 +18,25 @@ export interface Verified {
   readonly claims: number;
 }
 
+const ANSWERED_MS_MAX = 10_000;
+
+/** What `ask` gives, asked again while no broker answers: a busy machine may stand still for as long as a look-up may last. */
+export async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  const deadlineMs = performance.now() + ANSWERED_MS_MAX;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isTransient(error) || performance.now() > deadlineMs) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 /** Opens the ledger in `folder`. */
 export async function open(folder: string, bootstrapServers: string): Promise<Ledger> {
-  return await openLedger({ ...(await readLedgerFile(join(folder, 'ledger.json'))), bootstrapServers });
+  const file = await readLedgerFile(join(folder, 'ledger.json'));
+  return await answered(() => openLedger({ ...file, bootstrapServers }));
 }
 
 /**

@@ -15,7 +15,7 @@ import { readLedgerFile, type Ledger, type LedgerFile, type LedgerStatus } from 
 import { spawnRole, type LogLine, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { bootstrapServers, redisUrl, uniqueName } from '../global/services.ts';
 import { createTopic as makeTopic } from '../kafka/client.ts';
-import { checkBlocks, checkComplete, checkPrefix, open, OrderCheck, readAll, type Seen, type Verified } from './ledger-checks.ts';
+import { answered, checkBlocks, checkComplete, checkPrefix, open, OrderCheck, readAll, type Seen, type Verified } from './ledger-checks.ts';
 import { Load, Memory } from './load.ts';
 import { start, type Ran } from './plait.ts';
 
@@ -42,6 +42,8 @@ export interface Role extends RoleProcess {
 }
 
 const SETTLED_MS_MAX = 90_000;
+/** Four times what OPERATING gives a role that stops. */
+const STOPPED_MS_MAX = 60_000;
 const LOG_TAIL_LINES = 8;
 
 export class LedgerHarness implements AsyncDisposable {
@@ -100,7 +102,9 @@ export class LedgerHarness implements AsyncDisposable {
   /** SIGTERM, and it must end in good order. */
   async stop(role: Role): Promise<void> {
     this.#killed.add(role.pid);
-    const exit = await role.stop();
+    role.kill('SIGTERM');
+    const force = setTimeout(() => role.kill('SIGKILL'), STOPPED_MS_MAX);
+    const exit = await role.exited.finally(() => clearTimeout(force));
     if (exit.code !== 0) throw new Error(`${role.command} ended with ${JSON.stringify(exit)}\n${await tail(role.logFile)}`);
   }
 
@@ -125,8 +129,8 @@ export class LedgerHarness implements AsyncDisposable {
   }
 
   async status(): Promise<LedgerStatus> {
-    this.#ledger ??= await open(this.folder, this.place.bootstrapServers);
-    return await this.#ledger.status();
+    const ledger = (this.#ledger ??= await open(this.folder, this.place.bootstrapServers));
+    return await answered(() => ledger.status());
   }
 
   /** Follows the ledger from now on as a reader that stays; what it saw must stay true. It must not fail. */
