@@ -18,6 +18,10 @@ Keep a checkpoint, from a server's /checkpoint or a receipt, and compare later o
 is needed, and the server need not be trusted: what it gives is compared with what was signed. If the two contradict each
 other (exit code 12), both are written out: that is evidence against whoever has the checkpoint key.
 
+Exit codes: 0 consistent, 12 split view, 10 a signature does not hold, or the tiles are not those of the newer one, 11 the log
+is not the one that it was signed over, 14 cannot decide (a tile is missing, or the older one is of no blocks), 2 not reachable,
+1 usage or configuration.
+
 Examples:
   plait consistency plait/serve/checkpoint plait/serve/checkpoint
   plait consistency plait/serve/checkpoint plait/serve/checkpoint --tiles plait/serve -o json
