@@ -198,7 +198,7 @@ describe('from the command line', () => {
     expect(text.stdout).toContain('\nok   payload ');
     expect(text.stdout).not.toContain('\u001b');
     expect(json(result)).toMatchObject({ schemaVersion: 1, verdict: 'verified', proves: { seq: '7', topic: harness.topic } });
-    expect(wrong.stdout).toMatch(/FAIL checkpoint-signature .*\n {5}expected .*\n {5}found .*\n$/);
+    expect(wrong.stdout).toMatch(/FAIL checkpoint-signature .*\n {5}expected .*\n {5}found .*\nnot run: header-proof, .*, payload\n\nINVALID: checkpoint-signature does not hold, .*\n$/);
   });
 
   test('without payload it takes the bytes that read gives', async () => {

@@ -82,6 +82,9 @@ const CHECKS: readonly (readonly [ReceiptStepName, (evidence: Evidence) => strin
   ['payload', checkPayload],
 ];
 
+/** The names of all steps, in their order; the last one is run only with a payload. */
+export const RECEIPT_STEPS: readonly ReceiptStepName[] = CHECKS.map(([step]) => step);
+
 /**
  * The steps of checking `receipt`, in order, up to the first that fails: the receipt holds iff the last one is ok. Without
  * a payload, inside or given, there is no step `payload`. Throws nothing for a receipt of `parseReceipt`.

@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
 import {
-  checkReceipt, isPlaitError, parseReceipt, PlaitError, verifyReceipt,
+  checkReceipt, isPlaitError, parseReceipt, PlaitError, RECEIPT_STEPS, verifyReceipt,
   type Receipt, type ReceiptStep, type VerifiedReceipt, type VerifierKey,
 } from '@plait/core';
 import { EXIT } from '../exit.ts';
@@ -32,13 +32,11 @@ interface VerifyReceiptOptions {
 /** A step of core's, or the one before them: whether the file is a receipt at all. */
 type Step = Omit<ReceiptStep, 'step'> & { readonly step: ReceiptStep['step'] | 'file' };
 
-/** What came out of it. */
-interface Checked {
-  readonly steps: readonly Step[];
-  /** Undefined if a step failed. */
-  readonly proved?: VerifiedReceipt;
-  readonly notChecked: readonly string[];
-}
+/** What came out of it; `steps` are those that were run. */
+type Checked =
+  | { readonly verdict: 'verified'; readonly steps: readonly Step[]; readonly proved: VerifiedReceipt; readonly notChecked: readonly string[] }
+  /** `notRun` are the steps behind the one that failed: each rests on the one before. */
+  | { readonly verdict: 'invalid'; readonly steps: readonly Step[]; readonly failed: Step['step']; readonly notRun: readonly Step['step'][] };
 
 /** The command. */
 export function verifyReceiptCommand(): Command {
@@ -55,7 +53,7 @@ export function verifyReceiptCommand(): Command {
       if (file === '-' && options.payload === '-') throw new PlaitError('config', 'receipt and --payload cannot both come from stdin');
       const payload = options.payload === undefined ? {} : { payload: await readBytes(options.payload) };
       const checked = check(await readBytes(file), { key, ...payload });
-      if (checked.proved === undefined) process.exitCode = EXIT.tampered;
+      if (checked.verdict === 'invalid') process.exitCode = EXIT.tampered;
       await print(options.output === 'json' ? `${jsonText({ schemaVersion: 1, file, ...checkedJson(checked), key: key.vkey })}\n` : checkedText(checked));
     });
 }
@@ -70,12 +68,18 @@ function check(bytes: Uint8Array, options: { readonly key: VerifierKey; readonly
     receipt = parseReceipt(bytes);
   } catch (error) {
     if (!isPlaitError(error, 'invalid')) throw error;
-    return { steps: [{ step: 'file', ok: false, says: `it is no receipt: ${error.message}` }], notChecked: [] };
+    return failure([{ step: 'file', ok: false, says: `it is no receipt: ${error.message}` }], 'file');
   }
   const steps: readonly Step[] = [{ step: 'file', ok: true, says: 'it is spelled as a receipt is' }, ...checkReceipt(receipt, options)];
-  if (steps.some(({ ok }) => !ok)) return { steps, notChecked: [] };
+  const failed = steps.find(({ ok }) => !ok);
+  if (failed !== undefined) return failure(steps, failed.step);
   const proved = verifyReceipt(receipt, options);
-  return { steps, proved, notChecked: notCheckedOf(proved) };
+  return { verdict: 'verified', steps, proved, notChecked: notCheckedOf(proved) };
+}
+
+function failure(steps: readonly Step[], failed: Step['step']): Checked {
+  const all: readonly Step['step'][] = ['file', ...RECEIPT_STEPS];
+  return { verdict: 'invalid', steps, failed, notRun: all.slice(all.indexOf(failed) + 1) };
 }
 
 function notCheckedOf({ hasPayload }: VerifiedReceipt): readonly string[] {
@@ -86,22 +90,26 @@ function notCheckedOf({ hasPayload }: VerifiedReceipt): readonly string[] {
   ];
 }
 
-function checkedJson({ steps, proved, notChecked }: Checked): Readonly<Record<string, unknown>> {
-  const failed = steps.find(({ ok }) => !ok);
-  return {
-    verdict: failed === undefined ? 'verified' : 'invalid', ...(failed === undefined ? {} : { failed: failed.step }), steps,
-    ...(proved === undefined ? {} : { proves: factsJson(proved) }), notChecked,
-  };
+function checkedJson(checked: Checked): Readonly<Record<string, unknown>> {
+  const { verdict, steps } = checked;
+  if (verdict === 'invalid') return { verdict, failed: checked.failed, steps, notRun: checked.notRun, notChecked: [] };
+  return { verdict, steps, notRun: [], proves: factsJson(checked.proved), notChecked: checked.notChecked };
 }
 
 const STEP_CHARS = 21;
 
-function checkedText({ steps, proved, notChecked }: Checked): string {
-  const parts = steps.map(stepText);
-  if (proved === undefined) return parts.join('');
+function checkedText(checked: Checked): string {
+  const parts = checked.steps.map(stepText);
+  if (checked.verdict === 'invalid') return [...parts, failureText(checked)].join('');
   const verified = styleText('green', 'verified', { stream: process.stdout });
-  const rest = notChecked.map((each) => `  - ${each}\n`);
-  return [...parts, `\n${verified}\n\n`, rowsText(factRows(proved)), '\nnot checked\n', ...rest].join('');
+  const rest = checked.notChecked.map((each) => `  - ${each}\n`);
+  return [...parts, `\n${verified}\n\n`, rowsText(factRows(checked.proved)), '\nnot checked\n', ...rest].join('');
+}
+
+function failureText({ failed, notRun }: Extract<Checked, { verdict: 'invalid' }>): string {
+  const behind = notRun.length === 0 ? '' : `not run: ${notRun.join(', ')}\n`;
+  const verdict = styleText('red', 'INVALID', { stream: process.stdout });
+  return `${behind}\n${verdict}: ${failed === 'file' ? 'the file is no receipt' : `${failed} does not hold`}, so it proves nothing\n`;
 }
 
 function stepText({ step, ok, says, expected, found }: Step): string {
