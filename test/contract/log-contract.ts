@@ -60,7 +60,7 @@ export function logContract(make: () => Promise<LogDriver>): void {
     const driver = await make();
     const appender = await openAppender(driver);
     const reader = await open(driver);
-    const [messages] = await driver.settle(Promise.all([reader.poll({ maxWaitMs: 5_000 }), appender.append(bytes('late'))]));
+    const [messages] = await driver.settle(Promise.all([reader.poll({ maxWaitMs: 60_000 }), appender.append(bytes('late'))]));
     expect(texts(messages)).toEqual(['late']);
   });
 

@@ -1,16 +1,16 @@
 /** Records of aborted transactions, through our reader and through an ordinary consumer of the patched kafkajs. */
 import { offset, type TopicPartition } from '@plait/core';
-import { openSourceReader } from '@plait/kafka';
 import { describe, expect, it } from 'vitest';
 import { uniqueName } from '../global/services.ts';
 import { Harness } from './harness.ts';
+import { openPatientSource } from './patient.ts';
 
 const harness = new Harness();
 const textOf = (value: Uint8Array | null): string => Buffer.from(value ?? []).toString();
 
 /** Values that our reader hands out from `from` to `end`. Without headers and below 64 bytes they end one byte before the payload's end. */
 async function readValues(at: TopicPartition, from: bigint, end: bigint): Promise<string[]> {
-  const reader = await openSourceReader({ kafka: harness.options });
+  const reader = await openPatientSource(harness.options);
   reader.seek(at, offset(from));
   const values: string[] = [];
   for (let next = from; next < end; ) {
@@ -128,7 +128,7 @@ describe('aborted transactions', () => {
     await plain('first');
     await a.send('a0');
     await plain('after');
-    const reader = await openSourceReader({ kafka: harness.options });
+    const reader = await openPatientSource(harness.options);
     reader.seek(at, offset(0n));
     const read: unknown[] = [];
     while (read.length === 0) {

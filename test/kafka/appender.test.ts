@@ -1,12 +1,13 @@
 import { openLogAppender } from '@plait/kafka';
 import { expect, it } from 'vitest';
 import { Harness } from './harness.ts';
+import { onceAvailable, openPatientAppender } from './patient.ts';
 
 const harness = new Harness();
 
 it('refuses a second append while one is outstanding, and goes on after it', async () => {
   const topic = await harness.makeTopic(1);
-  const appender = await openLogAppender({ kafka: harness.options, topic });
+  const appender = await openPatientAppender({ kafka: harness.options, topic });
   const first = appender.append(Buffer.from('1'));
   await expect(appender.append(Buffer.from('2'))).rejects.toThrow('one outstanding append at a time');
   await first;
@@ -16,14 +17,14 @@ it('refuses a second append while one is outstanding, and goes on after it', asy
 
 it('says `config` of a message that the topic never takes, and goes on after it', async () => {
   const topic = await harness.makeTopic(1, { 'max.message.bytes': '1000' });
-  const appender = await openLogAppender({ kafka: harness.options, topic });
+  const appender = await openPatientAppender({ kafka: harness.options, topic });
   await expect(appender.append(Buffer.alloc(2_000, 1))).rejects.toMatchObject({ code: 'config' });
   await appender.append(Buffer.alloc(100, 1));
   await appender.close();
 });
 
 it('says `unavailable` while the topic does not exist', async () => {
-  const appender = await openLogAppender({ kafka: harness.options, topic: 'no-such-topic' });
+  const appender = await onceAvailable(() => openLogAppender({ kafka: harness.options, topic: 'no-such-topic' }));
   await expect(appender.append(Buffer.from('1'))).rejects.toMatchObject({ code: 'unavailable' });
   await appender.close();
 });

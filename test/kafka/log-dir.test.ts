@@ -4,12 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { encodePayload, logPosition, offset, type Payload, type TopicPartition } from '@plait/core';
-import { openLogDirLog, openLogDirSource, openLogReader, openSourceReader } from '@plait/kafka';
+import { openLogDirLog, openLogDirSource } from '@plait/kafka';
 import { launch } from '@plait/launcher';
 import type { LogMessage, LogReader, SourceReader, SourceRecord } from '@plait/roles';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sourceContract } from '../contract/source-contract.ts';
 import { Harness, sourceDriver } from './harness.ts';
+import { openPatientLog, openPatientSource } from './patient.ts';
 import { recordBatch } from './record-batch.ts';
 
 // A broker of its own: the shared one may run where its files cannot be read. It writes down soon where partitions begin.
@@ -67,7 +68,7 @@ describe('what the files say', () => {
     }
     const end = 3n * (200n + 31n + 31n);
     expect((await readdir(join(dir, `${at.topic}-0`))).filter((name) => name.endsWith('.log')).length).toBeGreaterThan(3);
-    const [files, broker] = [await openLogDirSource({ dir }), await openSourceReader({ kafka: harness.options })];
+    const [files, broker] = [await openLogDirSource({ dir }), await openPatientSource(harness.options)];
     for (const from of [0n, 1n, 199n, 215n, 240n, 400n, end - 1n]) {
       const [found, wanted] = [await recordsUpTo(files, at, { from, end }), await recordsUpTo(broker, at, { from, end })];
       expect(found.length).toBe(wanted.length);
@@ -105,7 +106,7 @@ describe('what the files say', () => {
     const end = 206n;
     for (const from of [0n, 7n, 150n, 204n]) {
       const files = await openLogDirLog({ dir, topic: at.topic, from: logPosition(from) });
-      const broker = await openLogReader({ kafka: harness.options, topic: at.topic, from: logPosition(from) });
+      const broker = await openPatientLog({ kafka: harness.options, topic: at.topic, from: logPosition(from) });
       // Kafka writes the marker after it has answered.
       while ((await files.end()) < end) await new Promise((resolve) => setTimeout(resolve, 20));
       expect(await messagesUpTo(files, end)).toEqual(await messagesUpTo(broker, end));

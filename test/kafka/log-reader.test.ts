@@ -1,15 +1,15 @@
 /** The reader of the log, beyond its contract. */
 import { logPosition } from '@plait/core';
-import { openLogAppender, openLogReader } from '@plait/kafka';
 import { expect, it } from 'vitest';
 import { Harness } from './harness.ts';
+import { openPatientAppender, openPatientLog } from './patient.ts';
 
 const harness = new Harness();
 
 it('gives all that has arrived in few polls, however many answers of the broker it came in', async () => {
   const topic = await harness.makeTopic(1);
-  const reader = await openLogReader({ kafka: harness.options, topic, from: logPosition(0n) });
-  const appender = await openLogAppender({ kafka: harness.options, topic });
+  const reader = await openPatientLog({ kafka: harness.options, topic, from: logPosition(0n) });
+  const appender = await openPatientAppender({ kafka: harness.options, topic });
   const count = 40;
   for (let i = 0; i < count; i += 1) {
     await appender.append(Buffer.from(`${i}`));

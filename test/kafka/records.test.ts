@@ -1,12 +1,12 @@
 /** What a producer can write arrives byte for byte, through every codec. */
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { decodePayload, encodePayload, offset, type Payload, type TopicPartition } from '@plait/core';
-import { openSourceReader } from '@plait/kafka';
 import type { SourceEvent, SourceRecord } from '@plait/roles';
 import kafkajs from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { uniqueName } from '../global/services.ts';
 import { Harness } from './harness.ts';
+import { openPatientSource } from './patient.ts';
 import { recordBatch } from './record-batch.ts';
 
 const harness = new Harness();
@@ -41,7 +41,7 @@ const PAYLOADS: readonly Payload[] = [
 ];
 
 async function read(at: TopicPartition, end: bigint): Promise<SourceRecord[]> {
-  const reader = await openSourceReader({ kafka: harness.options });
+  const reader = await openPatientSource(harness.options);
   reader.seek(at, offset(0n));
   const records: SourceRecord[] = [];
   for (let next = 0n; next < end; ) {
@@ -123,7 +123,7 @@ describe('records', () => {
     const read500 = await read(at, 500n);
     expect(read500).toHaveLength(500);
     read500.forEach(({ payload }, i) => expect(Buffer.compare(payload, records[i]?.payload ?? bytes(''))).toBe(0));
-    const reader = await openSourceReader({ kafka: harness.options });
+    const reader = await openPatientSource(harness.options);
     reader.seek(at, offset(490n));
     let event: SourceEvent | undefined;
     while (event === undefined) [event] = await reader.poll({ maxWaitMs: 5_000 });
