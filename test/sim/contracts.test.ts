@@ -8,7 +8,6 @@ import { sourceContract } from '../contract/source-contract.ts';
 
 /** Each seed is another order of events and another way of answers; some of those are slow. */
 const SEEDS = [1, 2, 3, 4, 5];
-const TTL_MS = 3_000;
 
 /** A scheduler without a simulator: the test itself is the code of the processes. */
 class World {
@@ -86,12 +85,12 @@ describe.each(SEEDS)('ports in memory, seed %i', (seed) => {
   });
 
   describe('Lease', () => {
-    leaseContract(async () => {
+    leaseContract(async (ttlMs) => {
       const world = new World(seed);
-      const server = new MemoryLease(world.scheduler, { faults: world.faults, ttlMs: TTL_MS });
+      const server = new MemoryLease(world.scheduler, { faults: world.faults, ttlMs });
       const sleeper = world.process();
       return {
-        ttlMs: TTL_MS,
+        ttlMs,
         lease: async () => server.lease(world.process()),
         flush: async () => server.flush(),
         sleep: (ms) => world.scheduler.sleep(sleeper, ms),
