@@ -4,11 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isPlaitError, logPosition } from '@plait/core';
-import { joinWorkerGroup, openLogAppender, openLogReader, type KafkaOptions, type Sasl } from '@plait/kafka';
+import { joinWorkerGroup, openLogReader, type KafkaOptions, type Sasl } from '@plait/kafka';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { EXIT } from '../../apps/plait/src/exit.ts';
 import { spawnRole, type RoleProcess } from '../../apps/plait/src/roles.ts';
 import { newFolder, start } from '../e2e/plait.ts';
 import { uniqueName } from '../global/services.ts';
+import { onceAvailable, openPatientAppender, openPatientLog } from '../kafka/patient.ts';
 import { findJava } from '../launcher/machine.ts';
 import { makeAuthority } from './certificates.ts';
 import { OPERATIONS, passwordOf, startSecuredKafka, type Grant, type SecuredKafka } from './secured.ts';
@@ -22,6 +24,9 @@ const EVERYTHING: readonly Grant[] = [
 ];
 /** A session ends so soon that kafkajs, which renews it 10 s before, renews it all the time. */
 const REAUTH_MS = 12_000;
+/** More than several sessions at Kafka's listener last: who keeps it was not given up meanwhile. */
+const GROUP_SESSION_MS = 60_000;
+const SOON = { timeout: 60_000 };
 
 let kafka: SecuredKafka;
 
@@ -83,6 +88,7 @@ describe.skipIf(java === undefined)(java === undefined ? 'connections (skipped: 
     const env = { PLAIT_BOOTSTRAP_SERVERS: kafka.address(listener), PLAIT_REDIS_URL: kafka.redisUrl, PLAIT_COMMAND_CONFIG: await properties(), PLAIT_LOG_LEVEL: 'info' };
     const plait = async (...args: readonly string[]): Promise<string> => {
       const { code, stdout, stderr } = await start([...args, '--ledger', folder], env).ended;
+      if (code === EXIT.unreachable) return await plait(...args);
       expect([args[0], code, code === 0 ? '' : stderr]).toEqual([args[0], 0, '']);
       return stdout;
     };
@@ -108,14 +114,14 @@ describe.skipIf(java === undefined)(java === undefined ? 'connections (skipped: 
         return Promise.resolve(tokenFor('plait', REAUTH_MS / 1_000));
       },
     });
-    const appender = await openLogAppender({ kafka: options, topic });
-    const reader = await openLogReader({ kafka: options, topic, from: logPosition(0n) });
-    const membership = joinWorkerGroup({ kafka: options, groupId: uniqueName('group') });
+    const appender = await openPatientAppender({ kafka: options, topic });
+    const reader = await openPatientLog({ kafka: options, topic, from: logPosition(0n) });
+    const membership = joinWorkerGroup({ kafka: options, groupId: uniqueName('group'), sessionTimeoutMs: GROUP_SESSION_MS });
     onTestFinished(async () => {
       for (const end of [() => appender.close(), () => reader.close(), () => membership.leave()]) await end();
     });
-    await membership.subscribe([topic]);
-    await expect.poll(() => membership.assignment().partitions.length, { timeout: 30_000 }).toBe(1);
+    await onceAvailable(() => membership.subscribe([topic]));
+    await expect.poll(() => membership.assignment().partitions.length, SOON).toBe(1);
     const { version } = membership.assignment();
     const before = tokens;
     const untilMs = performance.now() + 1.5 * REAUTH_MS;
@@ -154,11 +160,13 @@ describe.skipIf(java === undefined)(java === undefined ? 'connections (skipped: 
       ['SASL where there is none', () => ({ brokers: [kafka.address('PLAINTEXT')], sasl: good }), 'config', /^Kafka: ADDRESS refuses plait: /],
       ['no SASL where it is wanted', () => ({ brokers: [kafka.address('SASL')], ssl: trusted() }), 'unavailable', /^no Kafka broker answers at ADDRESS: .*another security\.protocol than SSL/],
     ])('%s', async (_, options, code, message) => {
-      const startMs = performance.now();
-      const failure = await failureOf(opened(options()));
-      expect(failure).toMatchObject({ code });
-      expect(failure.message).toMatch(new RegExp(message.source.replaceAll('ADDRESS', options().brokers[0] ?? ''), 's'));
-      expect(performance.now() - startMs).toBeLessThan(15_000);
+      const [address = ''] = options().brokers;
+      // A broker that takes its time is not reachable, and nothing else is said of it.
+      await expect.poll(async () => {
+        const startMs = performance.now();
+        const failure = await failureOf(opened(options()));
+        return { code: failure.code, message: failure.message, isInTime: performance.now() - startMs < 15_000 };
+      }, SOON).toEqual({ code, message: expect.stringMatching(new RegExp(message.source.replaceAll('ADDRESS', address), 's')), isInTime: true });
     });
 
     it('a token endpoint that refuses the client', async () => {
