@@ -1,6 +1,6 @@
 /** The roles' {@link SourceReader} over Kafka's log segment files, without a broker. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { offset as toOffset, partitionName, type Offset, type TopicPartition } from '@plait/core';
+import { offset as toOffset, partitionName, PlaitError, type Offset, type TopicPartition } from '@plait/core';
 import type { SourceEvent, SourceReader, SourceRecord } from '@plait/roles';
 import { reason } from './errors.ts';
 import { undecodable, type Chunk } from './fetch-source.ts';
@@ -72,6 +72,13 @@ class LogDirSourceReader implements SourceReader {
       if (events.length > 0 || restMs <= 0 || signal.aborted) return events;
       await delay(Math.min(restMs, LOOK_AGAIN_MS), undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** Files that are not there do not come by waiting. */
+  silence(place: TopicPartition): PlaitError {
+    const { topic, partition } = place;
+    return new PlaitError('config', `no segment files of ${partitionName(place)}: looked for a folder ${topic}-${partition} in ${this.#folders.join(', ')}; ` +
+      'name the log.dirs of every broker, or copies of them, so that each partition lies in one', { details: { topic, partition } });
   }
 
   async close(): Promise<void> {

@@ -66,7 +66,7 @@ export class LineRecords {
 
   /**
    * What there is of the line, or undefined if it cannot be told yet (call again). Records are handed out once. Throws
-   * `unavailable`, also while a source gives nothing though brokers answer, and what else the port throws but `invalid`.
+   * `unavailable`, also while a source gives nothing though brokers answer (or what its port has for that), and what else the port throws but `invalid`.
    */
   async read(line: Line): Promise<LineContent | undefined> {
     if (this.#front !== line) this.#nothingSinceMs = undefined;
@@ -200,7 +200,7 @@ export class LineRecords {
       this.#silent.add(generationName(segment));
       return silent(line);
     }
-    throw new PlaitError('unavailable', `${partitionName(segment)} gives nothing: it has no leader, or does not exist`);
+    throw source.silence?.(only) ?? new PlaitError('unavailable', `${partitionName(segment)} gives nothing: it has no leader, or does not exist`);
   }
 
   #logStartOf(segment: Segment): Offset {

@@ -5,7 +5,7 @@
  * Errors are {@link PlaitError}s. `unavailable` and `unknown` are the only codes that a caller meets in normal
  * operation; a role's loop waits and goes on after them.
  */
-import type { Hash, Height, LogPosition, Offset, TopicPartition } from '@plait/core';
+import type { Hash, Height, LogPosition, Offset, PlaitError, TopicPartition } from '@plait/core';
 
 /** One message of the log. Only its value counts; key, headers and timestamp are never looked at. */
 export interface LogMessage {
@@ -199,6 +199,12 @@ export interface SourceReader {
    * a stored batch cannot be decoded (the message names topic, partition and offset).
    */
   poll(options: { readonly maxWaitMs: number; readonly only?: TopicPartition }): Promise<readonly SourceEvent[]>;
+
+  /**
+   * The error for a partition of a source that was asked for and gave nothing for so long that nobody waits any more: what was
+   * looked for, where, and what to do next; `config` where it will not come by itself. Default: `unavailable`, as of brokers.
+   */
+  silence?(partition: TopicPartition): PlaitError;
 
   close(): Promise<void>;
 }
