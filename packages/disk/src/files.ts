@@ -1,12 +1,13 @@
 /** Files that are there whole or not at all, whatever crashes when. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PlaitError } from '@plait/core';
 
 const FOLDER_MODE = 0o700;
-/** A lock is held for some milliseconds: one that is older was left behind by a crash. */
+/** A lock is held for some milliseconds, and made young again where a disk takes longer: one that is older was left behind by a crash. */
 const LOCK_STALE_MS = 5_000;
+const LOCK_RENEW_MS = 1_000;
 const LOCK_REST_MS = 5;
 /** What will not pass by itself: the others (a full disk, for one) may. */
 const LASTING = new Set(['EACCES', 'EEXIST', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'ELOOP']);
@@ -98,9 +99,11 @@ export async function withLock<T>(path: string, use: () => Promise<T>): Promise<
       await breakStale(lock);
     }
   }
+  const renewal = setInterval(() => void utimes(lock, new Date(), new Date()).catch(() => undefined), LOCK_RENEW_MS);
   try {
     return await use();
   } finally {
+    clearInterval(renewal);
     await rm(lock, { force: true });
   }
 }
