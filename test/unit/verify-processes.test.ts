@@ -84,7 +84,7 @@ test('calls overlap, and each gets its own answer, in whatever order they come',
     return [{ kind: 'wrong', finding: { kind: 'silent', message: String(lines[0]?.segment.firstOffset) } }];
   });
   const asked = [1n, 2n, 3n].map((first) => checker.check(stretchOf(first)));
-  await expect.poll(() => waiting.length).toBe(3);
+  await expect.poll(() => waiting.length, { timeout: 30_000 }).toBe(3);
   for (const resolve of waiting.toReversed()) resolve();
   const found = (await Promise.all(asked)).map(([result]) => (result?.kind === 'wrong' ? result.finding.message : ''));
   expect(found).toEqual(['1', '2', '3']);

@@ -21,7 +21,7 @@ class Broker {
   }
 
   async next(count: number): Promise<void> {
-    await expect.poll(() => this.requests.length).toBe(count);
+    await expect.poll(() => this.requests.length, { timeout: 30_000 }).toBe(count);
   }
 }
 
