@@ -260,7 +260,17 @@ describe('a log that is not the one that was remembered', () => {
       expect(parseCheckpoint(note.text).origin).toBe(ledger.file.origin);
       expect(verifyNoteSignature(note, verifier)).toBe(true);
     }
-    expect(await readFile(join(evidence, 'README.txt'), 'utf8')).toContain('checkpoint-contradicts');
+    const kept = (await readdir(evidence)).toSorted();
+    expect(kept).toEqual([expect.stringMatching(/^README-[0-9a-f]{12}\.txt$/), ...files.toSorted()]);
+    for (const file of files) expect(file).toMatch(/^split-view-[0-9a-f]{12}-\d+-[0-9a-f]{12}\.checkpoint$/);
+    const readme = await readFile(join(evidence, kept[0] ?? ''), 'utf8');
+    expect(readme).toContain('checkpoint-contradicts');
+    expect(readme.split(`signed by ${verifier.vkey}\n`)).toHaveLength(files.length + 1);
+    // What it says shows the same, by the ledger's log and without what was remembered.
+    const [, command = ''] = /\bplait (consistency .*)\n/.exec(readme) ?? [];
+    const shown = await plait(...command.split(' '), '--ledger', older, '--evidence', aside('shown'));
+    expect(shown, shown.stderr).toMatchObject({ code: EXIT.splitView, stdout: expect.stringMatching(/^SPLIT VIEW: /) as string });
+    expect((await readdir(aside('shown'))).toSorted()).toEqual(files.toSorted());
     const text = await verify(['--evidence', evidence], undefined, older);
     expect(text.stdout).toContain('SPLIT VIEW');
     expect(text.stdout).toContain(dirname(evidence));

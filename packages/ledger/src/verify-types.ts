@@ -1,5 +1,5 @@
 /** What is asked of a verification of a whole ledger, and what it reports. */
-import type { Hash, Height, Seq } from '@plait/core';
+import type { Hash, Height, Seq, VerifierKey } from '@plait/core';
 import type {
   AuditCounts, AuditProgress, ConsistentWith, Finding, LeavesOf, LineChecker, Memory, RetentionOf, SignedCheckpoint, Verdict,
 } from '@plait/roles';
@@ -61,6 +61,8 @@ export interface VerifyReport {
   /** Sentences: what was checked, and what was not. */
   readonly checked: readonly string[];
   readonly notChecked: readonly string[];
+  /** In force where the log was read to: by them, or by those of earlier configurations, checkpoints are signed. Undefined without a genesis. */
+  readonly checkpointKeys?: readonly VerifierKey[];
   /** Undefined when verified. */
   readonly finding?: VerifyFinding;
 }

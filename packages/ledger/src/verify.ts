@@ -47,7 +47,8 @@ export async function verifyLedger(ports: VerifyPorts, options: VerifyOptions = 
   const auditor = new Auditor({ ...auditOf(ports, options), log, openLog, clock, patienceMs, checkers, newest });
   const outcome = await run(auditor, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
   tell(auditor, onProgress);
-  return reportOf(outcome, ports, options);
+  const checkpointKeys = outcome.state?.configuration.body.checkpointKeys;
+  return { ...reportOf(outcome, ports, options), ...(checkpointKeys === undefined ? {} : { checkpointKeys }) };
 }
 
 /** The options of an audit that are the same here and there. */

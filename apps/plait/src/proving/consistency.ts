@@ -1,9 +1,7 @@
 /** `plait consistency`: whether two checkpoints are of one history. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { headerLeafHash, isAmong, parseNote, PlaitError, utf8Decode, type VerifierKey } from '@plait/core';
-import { makeFolder, replaceFile } from '@plait/disk';
+import { headerLeafHash, isAmong, parseNote, PlaitError, type VerifierKey } from '@plait/core';
 import { EXIT } from '../exit.ts';
 import { foldLog } from '../governing/log-fold.ts';
 import { loadLedger } from '../keys.ts';
@@ -12,6 +10,7 @@ import { bootstrapOption, kafkaOptions, ledgerOption, logLevelOption, type Commo
 import { jsonText, print, printable } from '../output.ts';
 import { readCheckpointKey } from './checkpoint-key.ts';
 import { compareCheckpoints, readCheckpoint, signerOf, type Comparison, type HeldCheckpoint, type TreePlace } from './consistency-check.ts';
+import { keepCheckpoints } from './evidence-files.ts';
 
 const EXAMPLES = `
 Keep a checkpoint, from a server's /checkpoint or a receipt, and compare later ones with it. With --key and --tiles no Kafka
@@ -26,10 +25,6 @@ Examples:
   plait consistency plait/serve/checkpoint plait/serve/checkpoint
   plait consistency plait/serve/checkpoint plait/serve/checkpoint --tiles plait/serve -o json
 `;
-
-const EVIDENCE_MODE = 0o644;
-/** Hex digits of a hash in the name of a file. */
-const NAME_DIGITS = 12;
 
 interface ConsistencyOptions extends CommonOptions {
   readonly key?: string;
@@ -109,17 +104,10 @@ async function readLog(origin: string, options: ConsistencyOptions): Promise<{ r
   return { keys, place: { kind: 'log', name: ledger.log, leafHashes } };
 }
 
-/** Both notes, byte for byte, under names that say ledger, size and root. Throws `config`, `unavailable`. */
+/** Both notes: the paths of their files. Throws `config`, `unavailable`. */
 async function writeEvidence(checkpoints: readonly HeldCheckpoint[], folder: string): Promise<readonly string[]> {
-  await makeFolder(folder);
-  const paths: string[] = [];
-  for (const { bytes, checkpoint: { origin, size, root } } of checkpoints) {
-    const ledger = createHash('sha256').update(origin).digest('hex').slice(0, NAME_DIGITS);
-    const path = join(folder, `split-view-${ledger}-${size}-${Buffer.from(root, 'base64').toString('hex').slice(0, NAME_DIGITS)}.checkpoint`);
-    await replaceFile(path, utf8Decode(bytes), EVIDENCE_MODE);
-    paths.push(path);
-  }
-  return paths;
+  const names = await keepCheckpoints(folder, 'split-view', checkpoints.map(({ bytes }) => bytes));
+  return names.map((name) => join(folder, name));
 }
 
 function resultJson({ verdict, checkpoints, place, proof, evidence }: Result): unknown {

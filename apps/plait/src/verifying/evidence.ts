@@ -1,13 +1,9 @@
 /** Signed statements that contradict each other, or the ledger, as files to be kept and shown to others. */
-import { join } from 'node:path';
-import { makeFolder, replaceFile } from '@plait/disk';
-import { utf8Decode } from '@plait/core';
+import { join, resolve } from 'node:path';
+import { parseCheckpoint, parseNote, verifyNoteSignature, type Checkpoint, type Note, type VerifierKey } from '@plait/core';
 import type { VerifyReport } from '@plait/ledger';
-import { printable } from '../output.ts';
-
-/** Evidence is for others to see. */
-const MODE = 0o644;
-const NAME_CHARS = 60;
+import { printable, programName } from '../output.ts';
+import { keepCheckpoints, keepText } from '../proving/evidence-files.ts';
 
 /** Where evidence was written. */
 export interface WrittenEvidence {
@@ -16,26 +12,62 @@ export interface WrittenEvidence {
   readonly files: readonly string[];
 }
 
+/** A note of the finding, and its file. */
+interface Kept {
+  readonly name: string;
+  readonly file: string;
+  readonly note: Note;
+  readonly checkpoint: Checkpoint;
+}
+
 /**
- * Writes each signed note of the finding byte for byte, and a README that says what they show; nothing if there are none.
- * What is in the folder under these names is replaced. Throws `config`, `unavailable`.
+ * Keeps each signed note of the finding byte for byte, under a name that says what it is, and a `README-….txt` for the finding
+ * that says what they show, by which keys they are signed, and which command shows it; nothing if there are none. What earlier
+ * findings left in the folder stays. Throws `config`, `unavailable`.
  */
 export async function writeEvidence(report: VerifyReport, folder: string): Promise<WrittenEvidence | undefined> {
   const { evidence = [] } = report.finding ?? {};
   if (evidence.length === 0) return undefined;
-  await makeFolder(folder);
-  const files = evidence.map(({ name }, i) => `${i + 1}-${name.replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, NAME_CHARS)}.note`);
-  for (const [i, { note }] of evidence.entries()) await replaceFile(join(folder, files[i] ?? ''), utf8Decode(note), MODE);
-  await replaceFile(join(folder, 'README.txt'), readme(report, files), MODE);
+  const files = await keepCheckpoints(folder, report.verdict, evidence.map(({ note }) => note));
+  const kept = evidence.map(({ name, note: bytes }, i): Kept => {
+    const note = parseNote(bytes);
+    return { name, file: files[i] ?? '', note, checkpoint: parseCheckpoint(note.text) };
+  });
+  await keepText(folder, 'README', readme(report, folder, kept));
   return { folder, files };
 }
 
-function readme({ origin, ledgerId, finding }: VerifyReport, files: readonly string[]): string {
-  const rows = (finding?.evidence ?? []).map(({ name }, i) => `  ${files[i]}  ${name}`);
+function readme({ origin, ledgerId, finding, checkpointKeys = [] }: VerifyReport, folder: string, kept: readonly Kept[]): string {
   return printable([
     `Found by "plait verify" in the ledger ${origin} (${ledgerId ?? 'without a genesis'}): ${finding?.kind}`, '',
     finding?.message ?? '', '',
     'Each file is a signed note (c2sp.org/signed-note), byte for byte as it was signed:', '',
-    ...rows, '',
+    ...kept.flatMap((each) => [...noteLines(each, checkpointKeys), '']),
+    'This shows it, with the --ledger and --bootstrap-server of that run:', '',
+    `  ${programName()} ${commandOf(kept, folder)}`, '',
   ].join('\n'));
+}
+
+function noteLines({ name, file, note, checkpoint: { size, root } }: Kept, keys: readonly VerifierKey[]): readonly string[] {
+  const signers = keys.filter((key) => verifyNoteSignature(note, key));
+  const others = note.signatures.filter((each) => !signers.some((key) => key.name === each.name && key.keyId === each.keyId));
+  return [
+    `  ${file}`, `    ${name}`, `    size ${size}, root ${root}`,
+    ...signers.map(({ vkey }) => `    signed by ${vkey}`),
+    // A vkey begins with name and id.
+    ...others.map((each) => `    signature of ${each.name}+${each.keyId.toString(16).padStart(8, '0')}: "plait history" shows the checkpoint keys of earlier configurations whole`),
+  ];
+}
+
+/** Two checkpoints of which the log bears out the larger one contradict each other; any other one contradicts the log. */
+function commandOf(kept: readonly Kept[], folder: string): string {
+  const [one, other] = kept;
+  const files = kept.map(({ file }) => word(resolve(join(folder, file))));
+  const isPair = one !== undefined && other !== undefined && one.checkpoint.size > 0n && one.checkpoint.size <= other.checkpoint.size;
+  return isPair ? `consistency ${files.join(' ')}` : `verify --trusted-checkpoint ${files[0]}`;
+}
+
+/** As shells take it. */
+function word(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
