@@ -9,6 +9,9 @@ import { programArguments, spawnRole, type RoleProcess } from '../../apps/plait/
 import { bootstrapServers, redisUrl } from '../global/services.ts';
 import { createTopic as makeTopic } from '../kafka/client.ts';
 
+/** Bound of {@link Ran.ms} where no broker answers, for a machine that does other things too: the program gives up after 5 s. */
+export const AWAY_MS_MAX = 15_000;
+
 /** How a run of the program ended, and what it printed. */
 export interface Ran {
   readonly code: number | null;
@@ -98,11 +101,18 @@ export async function produce(topic: string, messages: Message[]): Promise<void>
   }
 }
 
-/** Waits until `what` gives true; fails after a minute. */
+/** Waits until `what` gives true, asked again while it gives false or throws; fails after a minute. */
 export async function eventually(what: () => Promise<boolean> | boolean): Promise<void> {
   const deadlineMs = performance.now() + 60_000;
-  while (!(await what())) {
-    if (performance.now() > deadlineMs) throw new Error('not within a minute');
+  let failure: unknown;
+  do {
+    try {
+      if (await what()) return;
+      failure = undefined;
+    } catch (error) {
+      failure = error;
+    }
     await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  } while (performance.now() < deadlineMs);
+  throw new Error('not within a minute', { cause: failure });
 }
