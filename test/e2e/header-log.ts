@@ -59,26 +59,38 @@ export class HeaderLog {
     if (outcome.kind === 'checkpoint') this.checkpoints.set(outcome.checkpoint.size, Buffer.from(value).toString());
   }
 
-  /** Appends so many blocks by a leader of its own, the last of them with a state if `withState`. Nobody may append meanwhile. */
+  /** Appends so many blocks by a leader of its own, the last of them with a state if `withState`. */
   async grow(blocks: number, { withState = false } = {}): Promise<void> {
     await this.read();
-    const values: Uint8Array[] = [];
-    const add = (value: Uint8Array): void => {
-      values.push(value);
-      this.#fold(this.#position, value);
-    };
-    const { origin, ledgerId, epoch: current, follows } = this.state;
-    add(signNote(formatClaim({ kind: 'claim', origin, ledgerId, epoch: epoch(current + 1n), follows, nonce: '0'.repeat(32) }), this.#coordinator));
-    for (let left = blocks; left > 0; left -= 1) this.#addBlock(add, withState && left === 1);
-    await this.append(values);
+    const wanted = this.state.height + BigInt(blocks);
+    // A checkpoint that comes in between moves the tip: a state made before it does not count, and its block is made again.
+    while (this.state.height < wanted) {
+      await this.append(this.#blocks(Number(wanted - this.state.height), withState));
+      await this.read();
+    }
   }
 
-  #addBlock(add: (value: Uint8Array) => void, withState: boolean): void {
-    const { state } = this;
-    const cut = withState ? state.tip : state.position;
-    const header = sealBlock(state, { cut, wallMs: 1_700_000_000_000, withState });
-    add(signNote(formatBlock(header), this.#coordinator));
-    if (withState) for (const snapshot of makeSnapshots(header, encodeState(stateAt(state, cut)))) add(utf8Encode(formatSnapshot(snapshot)));
+  /** A claim and so many blocks, as they follow what was read. */
+  #blocks(count: number, withState: boolean): Uint8Array[] {
+    let { state } = this;
+    const values: Uint8Array[] = [];
+    const add = (value: Uint8Array): void => {
+      const { state: next } = apply(state, logPosition(this.#position + BigInt(values.length)), value);
+      if (next.kind !== 'ledger') throw new Error('no genesis yet');
+      state = next;
+      values.push(value);
+    };
+    const { origin, ledgerId, epoch: current, follows } = state;
+    add(signNote(formatClaim({ kind: 'claim', origin, ledgerId, epoch: epoch(current + 1n), follows, nonce: '0'.repeat(32) }), this.#coordinator));
+    for (let left = count; left > 0; left -= 1) {
+      const hasState = withState && left === 1;
+      const before = state;
+      const cut = hasState ? before.tip : before.position;
+      const header = sealBlock(before, { cut, wallMs: 1_700_000_000_000, withState: hasState });
+      add(signNote(formatBlock(header), this.#coordinator));
+      if (hasState) for (const snapshot of makeSnapshots(header, encodeState(stateAt(before, cut)))) add(utf8Encode(formatSnapshot(snapshot)));
+    }
+    return values;
   }
 
   /** Appends messages, in this order, in one piece. */
