@@ -1,8 +1,9 @@
-import { createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GenericContainer, Wait, type StartedTestContainer } from 'testcontainers';
+import { freePorts } from '../../packages/launcher/src/probe.ts';
 import { imageEnvironment } from '../../packages/launcher/src/settings.ts';
 
 const docker = promisify(execFile);
@@ -17,17 +18,6 @@ export interface Containers extends AsyncDisposable {
   killBroker(): Promise<void>;
   /** Starts the killed broker's container on its old data and address, and returns when it says that it is up. */
   startBroker(): Promise<void>;
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -54,8 +44,8 @@ async function brokerUp(id: string, since: string, port: number): Promise<void> 
 
 /** Starts both and returns when they answer. They are removed by `await using`; if one does not start, the other is removed. */
 export async function startContainers(): Promise<Containers> {
-  // Fixed, so that a client finds the broker again where it was before it was killed.
-  const port = await freePort();
+  // Fixed, so that a client finds the broker again where it was before it was killed; nobody's outgoing connection takes it meanwhile.
+  const [port = 0] = await freePorts(1);
   const started: StartedTestContainer[] = [];
   const removeAll = async (): Promise<void> => {
     await Promise.all(started.map((container) => container.stop({ timeout: 1_000, removeVolumes: true })));
