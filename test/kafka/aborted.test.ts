@@ -2,6 +2,7 @@
 import { offset, type TopicPartition } from '@plait/core';
 import { describe, expect, it } from 'vitest';
 import { uniqueName } from '../global/services.ts';
+import { patiently } from './client.ts';
 import { Harness } from './harness.ts';
 import { openPatientSource } from './patient.ts';
 
@@ -43,7 +44,8 @@ async function consumeValues({ topic, partition }: TopicPartition, from: bigint,
       if (values.at(-1) === last) done.resolve();
     },
   });
-  consumer.seek({ topic, partition, offset: from.toString() });
+  // kafkajs says that it runs before it has joined, when a broker takes its time; then it joins anew.
+  await patiently(async () => consumer.seek({ topic, partition, offset: from.toString() }));
   await done.promise;
   await consumer.disconnect();
   return values;
