@@ -1,22 +1,39 @@
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type ListenOptions, type Server } from 'node:net';
 import { LauncherError } from './errors.ts';
 
 /** Below Linux's range for outgoing connections (32768 up), so that none of those takes a port while its server restarts. */
 const portMin = 21_000;
 const portNext = 31_000;
 
-function listen(port: number): Promise<Server | undefined> {
+/** The ports that this process has kept. */
+const kept = new Set<number>();
+
+function listen(at: ListenOptions): Promise<Server | undefined> {
   const server = createServer();
   return new Promise((resolve) => {
     server.once('error', () => resolve(undefined));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(server));
+    server.listen(at, () => resolve(server));
   });
 }
 
 /**
+ * Keeps a port from the launchers of other processes, also while its server is down, for as long as this process lives; false
+ * if one of them has it. By an abstract socket, which needs no cleaning up, so only on Linux: elsewhere nobody is kept from it.
+ */
+async function keep(port: number): Promise<boolean> {
+  if (process.platform !== 'linux' || kept.has(port)) return true;
+  const server = await listen({ path: `\0plait-port-${port}` });
+  if (server === undefined) return false;
+  server.unref();
+  kept.add(port);
+  return true;
+}
+
+/**
  * Returns `count` distinct TCP ports of 127.0.0.1, in [21000, 31000), that were free a moment ago; `wanted` ones come
- * first where they are free. All are held open at once while looking. Another process may take one before the caller
- * does: the caller tries again then. Throws `LauncherError` if 200 random tries find too few.
+ * first where they are free. All are held open at once while looking. No launcher finds a port that another one has found,
+ * on Linux; but another process may take one before the caller does: the caller tries again then. Throws `LauncherError` if
+ * 200 random tries find too few.
  */
 export async function freePorts(count: number, wanted: readonly number[] = []): Promise<number[]> {
   const servers: Server[] = [];
@@ -25,10 +42,11 @@ export async function freePorts(count: number, wanted: readonly number[] = []): 
     for (let tries = 0; ports.length < count; tries++) {
       if (tries > 200 + wanted.length) throw new LauncherError('No free TCP port was found on 127.0.0.1.');
       const port = wanted[tries] ?? portMin + Math.floor(Math.random() * (portNext - portMin));
-      const server = await listen(port);
+      if (wanted[tries] === undefined && kept.has(port)) continue;
+      const server = await listen({ port, host: '127.0.0.1', exclusive: true });
       if (server === undefined) continue;
       servers.push(server);
-      ports.push(port);
+      if (await keep(port)) ports.push(port);
     }
     return ports;
   } finally {
