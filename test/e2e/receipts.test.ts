@@ -237,6 +237,19 @@ describe('from the command line', () => {
     expect(results).toEqual(Object.keys(changed).map((step) => [step, 10, step]));
   });
 
+  test('what is not ordered has neither a receipt nor a place; what is not sequenced yet may come', async () => {
+    const { topic } = harness;
+    const cases = [[`${topic}/${PARTITIONS}/0`, `${topic} has no partition ${PARTITIONS} that is ordered: it has ${PARTITIONS}, and`], ['nobody-orders-this/0/0', `nobody-orders-this is no source of ${harness.file.origin}, which orders ${topic}`]] as const;
+    for (const [place, sentence] of cases) {
+      for (const command of ['receipt', 'locate']) {
+        const { code, stdout, stderr } = await harness.plait(command, '--at', place);
+        expect([command, code, stdout, stderr]).toEqual([command, 1, '', expect.stringContaining(sentence)]);
+      }
+    }
+    const { code, stderr } = await harness.plait('locate', '--at', `${topic}/0/1000000`);
+    expect([code, stderr]).toEqual([14, expect.stringContaining('not sequenced yet')]);
+  });
+
   test('what is waited for in vain is said', async () => {
     const [none, far] = await Promise.all([harness.plait('receipt', '--at', `${harness.topic}/0/1000000`, '--wait', '1'), harness.plait('receipt', '--seq', '1000000', '--wait', '1')]);
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('there is no record')]);

@@ -1,11 +1,12 @@
 /** Opening a ledger. */
-import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError, type LedgerState, type LogPosition } from '@plait/core';
+import { isPlaitError, logPosition, parseOrigin, parseTopic, parseVerifierKey, PlaitError, type LedgerState, type LogPosition, type TopicPartition } from '@plait/core';
 import { logOpener, openLogReader, openSourceReader, topicOffsets, topicRetention, type KafkaOptions } from '@plait/kafka';
 import { Follower, IDLE_WAIT_MS, positionBehind, requireRemembered, type LeavesOf, type LogCopy, type LogReader, type Memory } from '@plait/roles';
 import { systemClock } from './clock.ts';
 import type { LedgerEntry, LedgerSegment } from './entries.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { LedgerFile } from './ledger-file.ts';
+import { requireOrdered } from './ordered.ts';
 import { readSegments, type ReadOptions } from './read.ts';
 import { Receipts, type AwaitReceiptOptions, type LedgerReceipt, type ReceiptPlace } from './receipt.ts';
 import { confirmedState, type Access } from './run.ts';
@@ -72,6 +73,12 @@ export interface Ledger extends AsyncDisposable {
    * Throws as {@link read}, without its patience, and checks no record.
    */
   status(): Promise<LedgerStatus>;
+
+  /**
+   * Resolves if records of that partition get seqs now, as of the log's end and what Kafka says. Throws `config`, with what is
+   * ordered instead, if its topic is no source (any more) or has no such partition; and as {@link status}.
+   */
+  requireOrdered(partition: TopicPartition): Promise<void>;
 
   /**
    * Reads records and log again from the beginning and recomputes everything, up to the end that the log has now: the report
@@ -147,6 +154,11 @@ class OpenLedger implements Ledger {
       await this.#view.foldTo(await this.#reader.end());
       return await this.#view.status(this.#access.kafka, this.#access.log);
     });
+  }
+
+  async requireOrdered(partition: TopicPartition): Promise<void> {
+    this.#requireOpen();
+    await requireOrdered(partition, { access: this.#access, newest: () => this.#newest(), signal: this.#closing.signal });
   }
 
   async receipt(place: ReceiptPlace, options: AwaitReceiptOptions = {}): Promise<LedgerReceipt> {

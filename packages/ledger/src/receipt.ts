@@ -3,9 +3,9 @@ import {
   chainOf, formatReceipt, offset as toOffset, partitionName, PlaitError, seq as toSeq, verifyReceipt,
   type LedgerState, type TopicPartition, type VerifiedReceipt,
 } from '@plait/core';
-import { topicOffsets } from '@plait/kafka';
 import { isSequenced, type ProofQuestion, type Proved, type RecordPlace } from '@plait/roles';
 import { Aborts } from './aborts.ts';
+import { requireOrdered } from './ordered.ts';
 import { Proving, type ProvingContext } from './proving.ts';
 import { confirmedState } from './run.ts';
 
@@ -174,11 +174,11 @@ export class Receipts {
     return undefined;
   }
 
-  /** Throws `config` unless the topic is a source and has that partition. `known` is what was read so far; each is asked for once. */
+  /** See {@link requireOrdered}. `known` is what was read so far; each is asked for once. */
   async #requirePartition(place: TopicPartition, known: LedgerState): Promise<void> {
     const name = partitionName(place);
     const found = known.configuration.body.sources.includes(place.topic) ? this.#partitions.get(name) : undefined;
-    const asked = found ?? this.#findPartition(place);
+    const asked = found ?? requireOrdered(place, this.#context);
     this.#partitions.set(name, asked);
     try {
       await asked;
@@ -186,18 +186,6 @@ export class Receipts {
       this.#partitions.delete(name);
       throw error;
     }
-  }
-
-  /** As of the log's end and what Kafka says now. */
-  async #findPartition({ topic, partition }: TopicPartition): Promise<void> {
-    const { access: { kafka, origin }, newest, signal } = this.#context;
-    let state: LedgerState | undefined;
-    while (state === undefined && !signal.aborted) state = await newest();
-    const { sources = [], partitionsMax = 0 } = state?.configuration.body ?? {};
-    if (!sources.includes(topic)) throw new PlaitError('config', `${topic} is no source of ${origin}, which orders ${sources.join(', ')}`);
-    const found = await topicOffsets({ kafka, topic });
-    if (partition < partitionsMax && found.some((each) => each.partition === partition)) return;
-    throw new PlaitError('config', `${topic} has no partition ${partition} that is ordered: it has ${found.length}, and the ledger orders those below ${partitionsMax}`);
   }
 }
 

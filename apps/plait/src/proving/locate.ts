@@ -17,7 +17,8 @@ Without --leaves the ledger is read from the newest confirmed state before the r
 Kafka is not asked at all: the answer is at once, and as true as the folder; what a later configuration declared void is not
 known there. An offset is one of the partition's newest generation.
 
-Exit codes: 0 found, 14 not sequenced yet (or not in the leaves), 10 tampered, 2 not reachable, 1 usage or configuration.
+Exit codes: 0 found, 14 not sequenced yet (or not in the leaves), 10 tampered, 2 not reachable, 1 usage or configuration (also
+for a topic or partition that the ledger does not order).
 
 Examples:
   plait locate --seq 0

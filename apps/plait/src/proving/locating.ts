@@ -29,7 +29,10 @@ export interface Located {
   readonly record?: LocatedRecord;
 }
 
-/** In the ledger, whose segment is verified. Throws `missing` if it is not sequenced yet, and as `Ledger.readSegments`. */
+/**
+ * In the ledger, whose segment is verified. Throws `missing` if it is not sequenced yet, `config` if it never is, since its
+ * topic or partition is not ordered; and as `Ledger.readSegments`.
+ */
 export async function locateInLedger(ledger: Ledger, wanted: Wanted, signal: AbortSignal): Promise<Located | undefined> {
   const from: StartPoint = wanted;
   try {
@@ -39,6 +42,8 @@ export async function locateInLedger(ledger: Ledger, wanted: Wanted, signal: Abo
   } catch (error) {
     // Kafka answers: so it is the ledger that ends before.
     if (!isPlaitError(error, 'unavailable') || error.details['nextSeq'] === undefined) throw error;
+    // A topic that was a source once has records that are found.
+    if ('offset' in wanted) await ledger.requireOrdered(wanted);
     throw new PlaitError('missing', error.message, { details: error.details, cause: error });
   }
   if (signal.aborted) return undefined;
