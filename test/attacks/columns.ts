@@ -2,11 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPlaitError, isTransient } from '@plait/core';
-import { openLedger, type SignedCheckpoint, type VerifyReport } from '@plait/ledger';
+import { openLedger, type SignedCheckpoint, type VerifyFinding, type VerifyReport } from '@plait/ledger';
 import { EXIT, exitCodeOf } from '../../apps/plait/src/exit.ts';
 import { makeLog } from '../../apps/plait/src/log.ts';
 import { AuditorMemory } from '../../apps/plait/src/verifying/auditor-memory.ts';
-import { exitCodeOfReport } from '../../apps/plait/src/verifying/outcome.ts';
+import { exitCodeOfReport, isRemembered } from '../../apps/plait/src/verifying/outcome.ts';
 import { runVerification, type VerificationOptions } from '../../apps/plait/src/verifying/run-verification.ts';
 import { readTrusted } from '../../apps/plait/src/verifying/trusted.ts';
 import { start } from '../e2e/plait.ts';
@@ -27,7 +27,10 @@ type Numeral = bigint | string;
 /** What the page says something of. */
 interface Told extends Pick<VerifyReport, 'verdict' | 'ignored' | 'notChecked'> {
   readonly counts: { readonly snapshots: { readonly foreign: Numeral } };
-  readonly finding?: ({ readonly kind: string; readonly partition?: number } & { readonly [K in 'offset' | 'firstOffset' | 'nextOffset' | 'height' | 'position']?: Numeral }) | null;
+  readonly finding?: ({ readonly kind: string; readonly partition?: number } & { readonly [K in 'offset' | 'firstOffset' | 'nextOffset' | 'height' | 'position']?: Numeral } &
+    Partial<Pick<VerifyFinding, 'message' | 'expected' | 'found' | 'causes' | 'next'>> & {
+      readonly lastGoodCheckpoint?: { readonly size: Numeral } | { readonly checkpoint: { readonly size: Numeral } } | null;
+    }) | null;
 }
 
 /** `plait read`: everything from seq 0 on, again while a busy broker does not answer. */
@@ -80,7 +83,7 @@ async function verify(
     ledger: file, memory, trusted, log: SILENT, signal: new AbortController().signal,
   }));
   if (ran === undefined) throw new Error('interrupted');
-  if (ran.report.verdict === 'verified') await memory.remember(ran.report, Date.now());
+  if (isRemembered(ran.report)) await memory.remember(ran.report, Date.now());
   return ran.report;
 }
 
@@ -127,7 +130,19 @@ async function cell(ledger: SmallLedger, { verdict, ignored, notChecked, counts,
     const mayBeOlder = notChecked.some((sentence) => sentence.includes('a rollback cannot be excluded'));
     return [`${exit}${mayBeOlder ? ' \\*' : ''}`, ...(inert.length > 0 ? [`ignored ${inert.join(' ')}`] : [])].join(', ');
   }
-  return `${exit} \`${finding.kind}\` ${await placeOf(ledger, finding)}`.trimEnd();
+  const place = await placeOf(ledger, finding);
+  return `${exit} \`${finding.kind}\`${place === '' ? '' : ` ${place}`}${lastGoodOf(finding)}${lackOf(finding)}`;
+}
+
+function lastGoodOf({ lastGoodCheckpoint: good }: NonNullable<Told['finding']>): string {
+  if (good === undefined || good === null) return '';
+  return ` (${'checkpoint' in good ? good.checkpoint.size : good.size})`;
+}
+
+/** What every finding says beside its place: named only where it is missing. */
+function lackOf({ message, expected, found, causes = [], next = '' }: NonNullable<Told['finding']>): string {
+  const said = { message, expected, found, causes: causes.length > 0 || undefined, next: next.startsWith('plait ') || undefined };
+  return Object.entries(said).filter(([, value]) => value === undefined || value === '').map(([what]) => `, without ${what}`).join('');
 }
 
 /** A record, the range of a segment, a block, or a message of the log. */

@@ -121,6 +121,7 @@ export const ON_THE_LOG: readonly Attack[] = [
       await ledger.append(signNote(formatCheckpoint({ kind: 'checkpoint', origin, size: height, root: NONSENSE }), ledger.keys.checkpoint));
     },
   },
+  onDisk('a checkpoint edited', (messages) => rewrite(positionOf(messages, 'checkpoint', BLOCK), withOtherHash(`${BLOCK + 1}\n`))),
   onDisk('the genesis edited', () => rewrite(0n, (message) => Buffer.from(Buffer.from(message).toString().replace('pending-max 16', 'pending-max 61')))),
   onDisk('the genesis dropped and the rest renumbered', () => removeRecord(0n)),
   {

@@ -29,7 +29,7 @@ interface Result {
   readonly notChecked: readonly string[];
   readonly memory: { readonly folder: string; readonly first: boolean; readonly remembered: boolean };
   readonly resumed: { readonly nextSeq: string } | null;
-  readonly finding: { readonly kind: string; readonly evidence: readonly { readonly note: string; readonly file: string }[] } | null;
+  readonly finding: { readonly kind: string; readonly next: string; readonly position?: string; readonly height?: string; readonly evidence: readonly { readonly note: string; readonly file: string }[] } | null;
 }
 
 let ledger: LedgerHarness;
@@ -75,7 +75,7 @@ describe('an untouched ledger', () => {
     const { code, stdout, stderr } = await verify(['--workers', '2', '--log-level', 'warn']);
     expect(code, stdout + stderr).toBe(EXIT.verified);
     expect(stdout).toContain(`verified ledger.local/${ledger.topic}`);
-    expect(stdout).toContain('6,000 hashed again, seqs 0 … 5999, from Kafka');
+    expect(stdout).toContain('6,000 hashed again, seqs from 0 up to below 6000, from Kafka');
     expect(stdout).toContain('nothing was remembered before');
     expect(stdout).toContain('\nnot checked\n');
     // No terminal, no bar, and nothing to warn of.
@@ -98,6 +98,7 @@ describe('an untouched ledger', () => {
     expect(Number(kept.counts.records)).toBeGreaterThanOrEqual(1_000);
     expect(Number(kept.counts.records)).toBeLessThan(2 * HALF);
     expect(kept.consistentWith).toEqual([expect.objectContaining({ name: aside('kept'), size: first.height })]);
+    expect(await verify(['--from-seq', '9', '--to-seq', '3'])).toMatchObject({ code: EXIT.usage, stdout: '', stderr: expect.stringContaining('--to-seq 3 is below --from-seq 9') as string });
   });
 
   test('as slow as asked, cut short by Ctrl-C, and gone on with', async () => {
@@ -268,6 +269,7 @@ describe('a log that is not the one that was remembered', () => {
     expect(readme.split(`signed by ${verifier.vkey}\n`)).toHaveLength(files.length + 1);
     // What it says shows the same, by the ledger's log and without what was remembered.
     const [, command = ''] = /\bplait (consistency .*)\n/.exec(readme) ?? [];
+    expect(found.finding).toMatchObject({ next: `plait ${command}`, position: expect.any(String) as string, height: expect.any(String) as string });
     const shown = await plait(...command.split(' '), '--ledger', older, '--evidence', aside('shown'));
     expect(shown, shown.stderr).toMatchObject({ code: EXIT.splitView, stdout: expect.stringMatching(/^SPLIT VIEW: /) as string });
     expect((await readdir(aside('shown'))).toSorted()).toEqual(files.toSorted());

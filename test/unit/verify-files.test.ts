@@ -2,7 +2,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { formatCheckpoint, hashToText, isPlaitError, logPosition, makeSignerKey, seq, sha256, signNote, type Hash } from '@plait/core';
+import {
+  formatCheckpoint, generation, hashToText, height, index, isPlaitError, logPosition, makeSignerKey, offset, seq, sha256, signNote, type Hash,
+} from '@plait/core';
 import {
   forgetVerifyProgress, formatCheckpointFile, formatVerifyProgress, loadCheckpoint, loadVerifyProgress, parseCheckpointFile, parseVerifyProgress, saveCheckpoint,
   saveVerifyProgress, type RememberedCheckpoint, type VerifyProgressMark,
@@ -21,7 +23,18 @@ function remembered(size: bigint, more: { root?: Hash; origin?: string; ledgerId
 }
 
 const progress: VerifyProgressMark = {
-  origin: ORIGIN, timeMs: 1_795_413_600_000n, firstSeq: seq(0n), nextSeq: seq(4_096n), gone: 2n, position: logPosition(77n), digest: hash('messages'),
+  origin: ORIGIN, timeMs: 1_795_413_600_000n, firstSeq: seq(0n), nextSeq: seq(4_096n), position: logPosition(77n), digest: hash('messages'),
+};
+const withGone: VerifyProgressMark = {
+  ...progress,
+  gone: {
+    seqs: 2n,
+    first: {
+      kind: 'deleted', message: 'they were deleted', topic: 'orders', partition: 3, generation: generation(1n), firstIndex: index(4n), nextIndex: index(6n),
+      firstOffset: offset(5n), nextOffset: offset(9n), firstSeq: seq(7n), nextSeq: seq(9n), height: height(2n), position: logPosition(11n),
+      expected: 'the records', found: 'the partition begins at offset 9', causes: ['somebody deleted them', 'or not'],
+    },
+  },
 };
 
 let folder: string;
@@ -36,6 +49,7 @@ const fresh = (): string => join(folder, 'new', String((files += 1)), 'file.json
 describe.each([
   { name: 'remembered checkpoint', text: formatCheckpointFile(remembered(9n)), parse: parseCheckpointFile, value: remembered(9n) },
   { name: 'progress file', text: formatVerifyProgress(progress), parse: parseVerifyProgress, value: progress },
+  { name: 'progress file', text: formatVerifyProgress(withGone), parse: parseVerifyProgress, value: withGone },
 ])('the text of a $name', ({ name, text, parse, value }) => {
   test('says what was saved', () => expect(parse(text, 'f')).toEqual(value));
 

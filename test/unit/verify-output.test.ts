@@ -5,7 +5,7 @@ import {
 import type { FindingKind, SignedCheckpoint, VerifyFinding, VerifyProgress, VerifyReport } from '@plait/ledger';
 import { describe, expect, test } from 'vitest';
 import { EXIT } from '../../apps/plait/src/exit.ts';
-import { exitCodeOfReport, KIND_WORDS, type VerifyOutcome } from '../../apps/plait/src/verifying/outcome.ts';
+import { exitCodeOfReport, isRemembered, KIND_WORDS, type VerifyOutcome } from '../../apps/plait/src/verifying/outcome.ts';
 import { fractionOf } from '../../apps/plait/src/verifying/progress-view.ts';
 import { outcomeJson } from '../../apps/plait/src/verifying/report-json.ts';
 import { outcomeText } from '../../apps/plait/src/verifying/report-text.ts';
@@ -61,7 +61,7 @@ describe('for people', () => {
   test('everything of a result is there', () => {
     const [good = '', bad = ''] = texts;
     expect(good).toMatch(/^verified example\.com\/orders\n/);
-    for (const part of ['2,000,000 hashed again, seqs 0 … 1999999, from Kafka', '4,211 messages, 812 blocks', 'claim/epoch 1', 'size 812', 'size 700 (remembered on', 'this run is remembered in', ...verified.checked]) {
+    for (const part of ['2,000,000 hashed again, seqs from 0 up to below 2000000, from Kafka', '4,211 messages, 812 blocks', 'claim/epoch 1', 'size 812', 'size 700 (remembered on', 'this run is remembered in', ...verified.checked]) {
       expect(good.replaceAll(/\s+/g, ' ')).toContain(part);
     }
     expect(good).toContain('not checked\n  - what happened to records before');
@@ -74,8 +74,8 @@ describe('for people', () => {
   test('a range is shown where nobody can tell the record', () => {
     const { offset: _offset, seq: _seq, index: _index, ...rest } = finding;
     const text = outcomeText(outcome({ ...tampered, finding: { ...rest, kind: 'records-differ', firstOffset: offset(10n), nextOffset: offset(14n), firstSeq: seq(20n), nextSeq: seq(24n) } }), plain);
-    expect(text).toMatch(/offsets\s+10 … 13\n/);
-    expect(text).toMatch(/seqs\s+20 … 23\n/);
+    expect(text).toMatch(/offsets\s+from 10 up to below 14\n/);
+    expect(text).toMatch(/seqs\s+from 20 up to below 24\n/);
   });
 
   test('what others named cannot steer the terminal', () => {
@@ -113,6 +113,14 @@ describe('for programs', () => {
 test('each verdict has its exit code, and none but verified gives 0', () => {
   const codes = (['verified', 'tampered', 'rolled-back', 'split-view', 'undecided'] as const).map((verdict) => exitCodeOfReport({ ...verified, verdict }));
   expect(codes).toEqual([EXIT.done, EXIT.tampered, EXIT.rolledBack, EXIT.splitView, EXIT.undecided]);
+});
+
+test('what is to be remembered: a whole log in which nothing is wrong, also where records are gone', () => {
+  expect(isRemembered(verified)).toBe(true);
+  for (const [kind, wanted] of [['deleted', true], ['expired-or-deleted', true], ['log-start', false]] as const) {
+    expect(isRemembered({ verdict: 'undecided', finding: { ...finding, kind } })).toBe(wanted);
+  }
+  for (const verdict of ['tampered', 'rolled-back', 'split-view'] as const) expect(isRemembered({ ...tampered, verdict })).toBe(false);
 });
 
 test('each kind has words of its own', () => {

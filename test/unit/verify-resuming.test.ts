@@ -2,14 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generation, hashToText, index, logPosition, offset, seq, sha256, type Hash } from '@plait/core';
+import { generation, height, index, logPosition, offset, seq } from '@plait/core';
 import { loadVerifyProgress, type VerifyProgressMark } from '@plait/disk';
-import type { LineChecker, LineStretch, VerifyProgress } from '@plait/ledger';
+import type { VerifyProgress } from '@plait/ledger';
 import type { LogMessage, LogReader } from '@plait/roles';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { digesting, LogDigest, OtherLog, ProgressKeeper } from '../../apps/plait/src/verifying/resuming.ts';
 
-const hash: Hash = hashToText(sha256(new Uint8Array()));
 const message = (position: bigint, text: string): LogMessage => ({ position: logPosition(position), value: new TextEncoder().encode(text) });
 /** With gaps, as a log has them. */
 const MESSAGES = [message(0n, 'genesis'), message(1n, 'claim'), message(3n, 'report'), message(4n, 'block'), message(7n, '')];
@@ -34,14 +33,10 @@ async function readAll(log: LogReader): Promise<readonly LogMessage[]> {
 function markAt(position: bigint, messages: readonly LogMessage[] = MESSAGES): VerifyProgressMark {
   const digest = new LogDigest();
   for (const each of messages) if (each.position < position) digest.add(each);
-  return { origin: 'example.com/orders', timeMs: 0n, firstSeq: seq(0n), nextSeq: seq(10n), gone: 0n, position: logPosition(position), digest: digest.value };
+  return { origin: 'example.com/orders', timeMs: 0n, firstSeq: seq(0n), nextSeq: seq(10n), position: logPosition(position), digest: digest.value };
 }
 
 const progress = (nextSeq: bigint): VerifyProgress => ({ messages: 0n, position: logPosition(0n), end: logPosition(8n), records: 0n, nextSeq: seq(nextSeq) });
-function lines(firstSeq: bigint): LineStretch {
-  const range = { topic: 'orders', partition: 0, generation: generation(0n), firstOffset: offset(firstSeq), nextOffset: offset(firstSeq + 5n), firstIndex: index(firstSeq), nextIndex: index(firstSeq + 5n), previous: hash };
-  return { topic: 'orders', partition: 0, generation: generation(0n), hasEnded: false, isSource: true, lines: [{ firstSeq: seq(firstSeq), segment: { kind: 'segment', ...range, root: hash } }] };
-}
 
 describe('the log', () => {
   test('passes as it is where it begins with what was read, whatever was read at once', async () => {
@@ -78,23 +73,23 @@ describe('progress', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('is saved with what was read, and with what nobody could check below it', async () => {
+  test('is saved with what was read, and with what could not be read', async () => {
     const path = join(folder, 'gone', 'progress.json');
     const digest = new LogDigest();
     for (const each of MESSAGES) digest.add(each);
-    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n), gone: 3n }, digest);
+    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, digest);
     expect(await keeper.save()).toBeUndefined();
-    const gone: LineChecker = { check: async () => [{ kind: 'wrong', finding: { kind: 'below-start', message: 'gone' } }], close: async () => undefined };
-    const watched = keeper.watch(gone);
-    for (const firstSeq of [0n, 5n, 10n]) await watched.check(lines(firstSeq));
-    keeper.update(progress(10n));
-    expect(await keeper.save()).toBe(10n);
-    expect(await loadVerifyProgress(path)).toMatchObject({ firstSeq: 0n, nextSeq: 10n, gone: 13n, position: 8n, digest: markAt(8n).digest });
+    const place = { topic: 'orders', partition: 0, generation: generation(0n), firstIndex: index(0n), nextIndex: index(3n), firstOffset: offset(0n), nextOffset: offset(3n) };
+    const first = { kind: 'expired-or-deleted', message: 'gone', ...place, firstSeq: seq(0n), nextSeq: seq(3n), height: height(0n), position: logPosition(4n), expected: 'them', found: 'nothing', causes: [] } as const;
+    const newest = { ...progress(10n), gone: { seqs: 3n, first } };
+    keeper.update(newest);
+    expect(await keeper.save()).toBe(newest);
+    expect(await loadVerifyProgress(path)).toMatchObject({ firstSeq: 0n, nextSeq: 10n, gone: { seqs: 3n, first }, position: 8n, digest: markAt(8n).digest });
   });
 
   test('of a run that came to its end is gone, also while it is being saved', async () => {
     const path = join(folder, 'end', 'progress.json');
-    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n), gone: 0n }, new LogDigest());
+    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, new LogDigest());
     keeper.update(progress(10n));
     await keeper.end();
     expect(await loadVerifyProgress(path)).toBeUndefined();

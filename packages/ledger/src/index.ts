@@ -15,7 +15,7 @@ export { verifyLedger } from './verify.ts';
 export type { VerifyPorts } from './verify.ts';
 export type { VerifyFinding, VerifyOptions, VerifyProgress, VerifyReport } from './verify-types.ts';
 export type {
-  AuditCounts, Finding, FindingKind, LeavesOf, LineChecker, LineFinding, LineResult, LineStretch, Retention, RetentionOf, SignedCheckpoint, Verdict,
+  AuditCounts, Finding, FindingKind, Gone, LeavesOf, LineChecker, LineFinding, LineResult, LineStretch, Retention, RetentionOf, SignedCheckpoint, Verdict,
 } from '@plait/roles';
 export { readSignedCheckpoint, RecordChecker } from '@plait/roles';
 export type { LogCopy, Memory, Remembered, VerifiedSegment } from '@plait/roles';

@@ -8,13 +8,14 @@ export function reportOf(outcome: AuditOutcome, { origin }: { readonly origin: s
   const { verdict, state, range, counts, ignored, checkpoint, consistentWith, finding } = outcome;
   return {
     schemaVersion: 1, verdict, origin, ledgerId: state?.ledgerId satisfies Hash | undefined, range, height: state?.height ?? height(0n), counts, ignored,
-    ...(checkpoint === undefined ? {} : { checkpoint }), consistentWith, checked: checkedOf(outcome), notChecked: notCheckedOf(outcome, options),
+    ...(checkpoint === undefined ? {} : { checkpoint }), ...(state === undefined ? {} : { checkpointKeys: state.configuration.body.checkpointKeys }),
+    consistentWith, checked: checkedOf(outcome), notChecked: notCheckedOf(outcome, options),
     ...(finding === undefined ? {} : { finding: findingOf(finding, outcome) }),
   };
 }
 
-function findingOf(finding: Finding, { checkpoint, state }: AuditOutcome): VerifyFinding {
-  return { ...finding, ...(checkpoint === undefined ? {} : { lastGoodCheckpoint: checkpoint }), next: nextOf(finding, state) };
+function findingOf(finding: Finding, { lastGood, state }: AuditOutcome): VerifyFinding {
+  return { ...finding, ...(lastGood === undefined ? {} : { lastGoodCheckpoint: lastGood }), next: nextOf(finding, state) };
 }
 
 /** A command line that ends it, or that shows more where that is for people to decide. */
@@ -66,20 +67,31 @@ function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }
   ];
 }
 
-function notCheckedOf({ state, counts, range, consistentWith, isRemembered, finding }: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n }: VerifyOptions): readonly string[] {
+function notCheckedOf(outcome: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n, goneBefore }: VerifyOptions): readonly string[] {
+  const { state, counts, range, consistentWith, isRemembered, finding } = outcome;
   const isWhole = finding === undefined || isGone(finding);
   // The empty tree is extended by all others.
   const isKnown = isRemembered || consistentWith.some(({ size }) => size > 0n);
   return [
     ...(isWhole ? [] : ['what lies behind the bad place']),
     ...(fromSeq > 0n ? [`the records below seq ${fromSeq}`] : []),
-    ...(resumeAt > fromSeq ? [`the records of seqs ${fromSeq} … ${resumeAt}: an earlier run compared them`] : []),
+    ...(resumeAt > fromSeq ? [`the records of seqs ${fromSeq} … ${resumeAt}: an earlier run compared them${goneBefore === undefined ? '' : ', as far as they were there'}`] : []),
     ...(toSeq !== undefined && state !== undefined && toSeq < state.nextSeq ? [`the records from seq ${range.nextSeq} on`] : []),
     ...(counts.voids === 0n ? [] : [`${counts.voids} records that configurations declared void`]),
     ...(counts.gone === 0n ? [] : [`${counts.gone} records that cannot be read any more: nobody can tell what they were`]),
+    ...(isWhole && state !== undefined ? behindItOf(state, outcome) : []),
     ...(isWhole && !isKnown ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
     ...(isWhole && isKnown ? ['that the log never held more, behind what was known of it before'] : []),
     'what was changed before it was hashed, and that the keys were in the right hands',
+  ];
+}
+
+/** What stands behind the newest block, and behind the newest checkpoint. */
+function behindItOf({ pending, height: blocks }: LedgerState, { checkpoint }: AuditOutcome): readonly string[] {
+  const covered = checkpoint?.checkpoint.size ?? 0n;
+  return [
+    `records that no block numbers yet: those of ${pending} reported segments, and all that no worker has reported`,
+    ...(covered < blocks ? [`that anybody signed for the newest ${blocks - covered} blocks: the log holds no checkpoint that covers them`] : []),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** What is asked of a verification of a whole ledger, and what it reports. */
 import type { Hash, Height, Seq, VerifierKey } from '@plait/core';
 import type {
-  AuditCounts, AuditProgress, ConsistentWith, Finding, LeavesOf, LineChecker, Memory, RetentionOf, SignedCheckpoint, Verdict,
+  AuditCounts, AuditProgress, ConsistentWith, Finding, Gone, LeavesOf, LineChecker, Memory, RetentionOf, SignedCheckpoint, Verdict,
 } from '@plait/roles';
 
 /** What to verify, against what, and with what help. */
@@ -11,6 +11,8 @@ export interface VerifyOptions {
   readonly toSeq?: bigint;
   /** Records below it were compared by an earlier run, which says so: its `nextSeq` of the progress. */
   readonly resumeAt?: bigint;
+  /** What that run could not read any more: the `gone` of its progress. */
+  readonly goneBefore?: Gone;
   /** Ends the verification: it throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called now and then, and at the end. Must not throw. */
@@ -34,7 +36,10 @@ export type VerifyProgress = AuditProgress;
 
 /** The finding, and what to do next. */
 export interface VerifyFinding extends Finding {
-  /** The newest checkpoint in the log whose tree ends before the bad place; undefined if there is none. */
+  /**
+   * The newest checkpoint in the log whose tree ends before the bad place; undefined if there is none, or if nobody can tell,
+   * since the whole log may be another one.
+   */
   readonly lastGoodCheckpoint?: SignedCheckpoint;
   /** A command line that shows more, or that ends it. */
   readonly next: string;
@@ -54,7 +59,7 @@ export interface VerifyReport {
   readonly counts: AuditCounts;
   /** Messages, and segments of reports, that do not count, by `kind/reason` and `segment/reason`. */
   readonly ignored: Readonly<Record<string, number>>;
-  /** The newest checkpoint in the log, by a key in force, that is consistent with its blocks. */
+  /** The newest checkpoint in the log, by a key in force, that is consistent with its blocks; `lastGoodCheckpoint` where a finding ended the run. */
   readonly checkpoint?: SignedCheckpoint;
   /** What the tree was shown to extend, of what was kept outside of the log. */
   readonly consistentWith: readonly ConsistentWith[];

@@ -47,17 +47,16 @@ export async function verifyLedger(ports: VerifyPorts, options: VerifyOptions = 
   const auditor = new Auditor({ ...auditOf(ports, options), log, openLog, clock, patienceMs, checkers, newest });
   const outcome = await run(auditor, { signal, tell: everySoOften(clock, () => tell(auditor, onProgress)) });
   tell(auditor, onProgress);
-  const checkpointKeys = outcome.state?.configuration.body.checkpointKeys;
-  return { ...reportOf(outcome, ports, options), ...(checkpointKeys === undefined ? {} : { checkpointKeys }) };
+  return reportOf(outcome, ports, options);
 }
 
 /** The options of an audit that are the same here and there. */
 function auditOf({ origin, ledgerKey, verify, retentionOf }: VerifyPorts, options: VerifyOptions): Pick<AuditorOptions, 'origin' | 'ledgerKey'> & Partial<AuditorOptions> {
-  const { fromSeq = 0n, resumeAt = 0n, toSeq, trusted, memory, leavesOf, recordsPerSecondMax } = options;
+  const { fromSeq = 0n, resumeAt = 0n, goneBefore, toSeq, trusted, memory, leavesOf, recordsPerSecondMax } = options;
   const retention = options.retentionOf ?? retentionOf;
   return {
     origin, ledgerKey, fromSeq: resumeAt > fromSeq ? resumeAt : fromSeq,
-    ...(toSeq === undefined ? {} : { toSeq }), ...(trusted === undefined ? {} : { trusted }), ...(memory === undefined ? {} : { memory }),
+    ...(goneBefore === undefined ? {} : { goneBefore }), ...(toSeq === undefined ? {} : { toSeq }), ...(trusted === undefined ? {} : { trusted }), ...(memory === undefined ? {} : { memory }),
     ...(leavesOf === undefined ? {} : { leavesOf }), ...(retention === undefined ? {} : { retentionOf: retention }),
     ...(recordsPerSecondMax === undefined ? {} : { recordsPerSecondMax }), ...(verify === undefined ? {} : { verify }),
   };

@@ -22,13 +22,20 @@ export async function tamperedFinding(bad: BadLine, leavesOf: LeavesOf | undefin
   const by = reported === undefined ? '' : `; reported by ${reported.worker} at position ${reported.position} of the log`;
   const common = { ...placeOf(bad), ...(reported === undefined ? {} : { worker: reported.worker, report: reported.position }) };
   if (difference !== undefined) return { ...common, ...recordFinding(line, difference, by), causes: [...hintOf(difference), ...causesOf(bad)] };
-  const { expected, found } = finding;
-  const held = finding.end === undefined ? {} : { found: `the partition holds ${finding.logStart} … ${finding.end}` };
+  const { expected = wantedOf(bad), found = heldOf(finding) } = finding;
   return {
     kind: finding.kind === 'beyond-end' || finding.kind === 'false-loss' ? finding.kind : 'records-differ', message: `${finding.message}${by}`,
-    ...common, ...(finding.offset === undefined ? {} : { offset: finding.offset }), ...held,
-    ...(expected === undefined ? {} : { expected }), ...(found === undefined ? {} : { found }), causes: causesOf(bad),
+    ...common, ...(finding.offset === undefined ? {} : { offset: finding.offset }), expected, found, causes: causesOf(bad),
   };
+}
+
+function wantedOf({ finding, line: { segment: { firstOffset, nextOffset } } }: BadLine): string {
+  const range = `offsets ${firstOffset} … ${nextOffset}`;
+  return finding.kind === 'false-loss' ? `no record at ${range}, as was signed` : `the records that were hashed at ${range}`;
+}
+
+function heldOf({ message, logStart, end }: LineFinding): string {
+  return end === undefined ? message : `the partition holds ${logStart} … ${end}`;
 }
 
 function placeOf({ line: { firstSeq, segment }, block, position }: NumberedLine) {
@@ -93,8 +100,8 @@ export async function goneFinding(
 ): Promise<Finding> {
   const { finding, line: { segment }, block, why } = bad;
   const retention = finding.kind === 'below-start' ? await retentionOf?.(segment.topic) : undefined;
-  const held = finding.logStart === undefined ? {} : { found: `the partition begins at offset ${finding.logStart}` };
-  const common = { ...placeOf(bad), ...held };
+  const found = finding.logStart === undefined ? finding.message : `the partition begins at offset ${finding.logStart}`;
+  const common = { ...placeOf(bad), expected: wantedOf(bad), found };
   const leaves = segment.kind === 'loss' ? undefined : await trueLeaves(segment, leavesOf);
   const newestMs = leaves === undefined ? block.timeMs : newestOf(leaves);
   const isBounded = retention === undefined || !retention.onlyDelete || retention.bytes !== -1n;

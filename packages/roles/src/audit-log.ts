@@ -9,6 +9,7 @@ import {
 import { signOf, type SaidBefore, type Sign } from './audit-signs.ts';
 import type { AuditCounts, Finding, SignedCheckpoint } from './audit-types.ts';
 import type { Folded } from './follower.ts';
+import { endOf } from './remembered-log.ts';
 
 /** Ignored messages that may be what was left of those that are missing; the newest ones are named. */
 const DAMAGED_MAX = 4;
@@ -73,6 +74,16 @@ export class LogAudit {
   /** See VerifyReport. */
   get ignored(): Readonly<Record<string, number>> {
     return Object.fromEntries([...this.#ignored].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** The newest checkpoint that is consistent with the blocks that were taken. */
+  get newestCheckpoint(): SignedCheckpoint | undefined {
+    return this.#checkpoints.at(-1);
+  }
+
+  /** Of the tree over so many blocks; undefined over more than were taken. */
+  rootAt(size: bigint): Hash | undefined {
+    return this.#roots.at(size);
   }
 
   /** Takes the next message that was folded. What is wrong first, if it shows anything: then nothing more is to be taken. */
@@ -179,7 +190,7 @@ export class LogAudit {
     }
     const said: SaidBefore = { accepted: this.#accepted, coordinators: this.#coordinators };
     const sign = signOf(value, outcome, state, said, this.#verify);
-    return sign && this.#findingOf(sign, position);
+    return sign && this.#findingOf(sign, position, state);
   }
 
   #countIgnored(outcome: Outcome): void {
@@ -193,12 +204,12 @@ export class LogAudit {
     }
   }
 
-  #findingOf({ kind, message, height, expected, found }: Sign, position: LogPosition): Finding {
+  #findingOf({ kind, message, height, expected, found }: Sign, position: LogPosition, { nextSeq }: LedgerState): Finding {
     const last = kind === 'block-differs'
       ? 'the leader signed a block that does not follow from the log: its key is in other hands, or its program is wrong'
       : 'a key was used by somebody who follows another log than this one';
     return {
-      kind, message: `position ${position} of the log: ${message}`, position, ...(height === undefined ? {} : { height }), expected, found,
+      kind, message: `position ${position} of the log: ${message}`, position, ...(height === undefined ? {} : { height }), firstSeq: nextSeq, expected, found,
       causes: [...this.#damage(), 'a message of the log before it was dropped, edited, or put elsewhere on a broker\'s disk', last],
     };
   }
@@ -240,7 +251,7 @@ export class LogAudit {
     if (ahead === undefined) return undefined;
     const { checkpoint, position, note, name } = ahead;
     return {
-      kind: 'block-missing', position, height: state.height,
+      kind: 'block-missing', position, height: state.height, firstSeq: state.nextSeq,
       message: `position ${position} of the log: a checkpoint by a key in force covers ${checkpoint.size} blocks, and the log holds only ${state.height}`,
       expected: `${checkpoint.size} blocks`, found: `${state.height} blocks`,
       causes: [...this.#damage(), 'a block was dropped or edited on a broker\'s disk', 'the checkpoint key signed another tree: somebody was shown another history'],
@@ -251,6 +262,7 @@ export class LogAudit {
   #noGenesis(): Finding {
     return {
       kind: 'genesis-missing', message: `the log holds ${this.#orphans} messages of this ledger, and no genesis before them`,
+      expected: 'a genesis, signed with the ledger key', found: `${this.#orphans} messages without one`,
       causes: ['the genesis, the log\'s first message, was edited or dropped'],
     };
   }
@@ -271,7 +283,7 @@ export class LogAudit {
     }
     if (size > state.height) {
       return {
-        kind: 'rolled-back', height: state.height, expected: `at least ${size} blocks`, found: `${state.height} blocks`,
+        kind: 'rolled-back', ...endOf(state), expected: `at least ${size} blocks`, found: `${state.height} blocks`,
         message: `the log holds ${state.height} blocks, fewer than the ${size} that the checkpoint ${name} covers`,
         causes: ['the log was rolled back to an older copy', 'its newest messages were deleted'], evidence: [{ name, note }],
       };

@@ -128,7 +128,7 @@ export interface Finding {
   readonly offset?: Offset;
   readonly index?: Index;
   readonly seq?: Seq;
-  /** Of its segment. */
+  /** Of its segment. `firstSeq` alone: that of the first record which nobody has numbered as it should be. */
   readonly firstIndex?: Index;
   readonly nextIndex?: Index;
   readonly firstOffset?: Offset;
@@ -192,6 +192,14 @@ export interface AuditProgress {
   readonly nextSeq: Seq;
   /** Seq at which the records to be checked end, as far as it is known. */
   readonly totalSeqs?: Seq;
+  /** What could not be read any more, if anything, below `nextSeq`. */
+  readonly gone?: Gone;
+}
+
+/** Records that cannot be read any more: how many, and where they begin. */
+export interface Gone {
+  readonly seqs: bigint;
+  readonly first: Finding;
 }
 
 /** A checkpoint with which the tree was compared, and found consistent. */

@@ -15,13 +15,14 @@ import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
 import { Lanes, type Passed } from './audit-lanes.ts';
 import { LogAudit } from './audit-log.ts';
 import type {
-  AuditCounts, AuditProgress, ConsistentWith, Finding, LeavesOf, LineChecker, RetentionOf, SignedCheckpoint, Verdict,
+  AuditCounts, AuditProgress, ConsistentWith, Finding, Gone, LeavesOf, LineChecker, RetentionOf, SignedCheckpoint, Verdict,
 } from './audit-types.ts';
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { IDLE_WAIT_MS } from './limits.ts';
 import { LineJudge } from './line-judge.ts';
 import type { Clock, Memory, OpenLog, Remembered } from './ports.ts';
 import { isVoid, type Reported } from './reader-findings.ts';
+import { RememberedLog } from './remembered-log.ts';
 
 /** What an audit needs. Its memory is written at the end only, if nothing is wrong. */
 export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> {
@@ -36,6 +37,8 @@ export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> 
   readonly toSeq?: bigint;
   /** Checkpoints that the ledger must extend. */
   readonly trusted?: readonly SignedCheckpoint[];
+  /** What an earlier audit of the same log, on which this one goes on, could not read below `fromSeq`. */
+  readonly goneBefore?: Gone;
   readonly leavesOf?: LeavesOf;
   readonly retentionOf?: RetentionOf;
   /** How long it goes on trying while no broker answers, ms. */
@@ -52,8 +55,10 @@ export interface AuditOutcome {
   readonly range: { readonly firstSeq: Seq; readonly nextSeq: Seq };
   readonly counts: AuditCounts;
   readonly ignored: Readonly<Record<string, number>>;
-  /** The newest consistent checkpoint of the log; with a finding the newest whose tree ends before the bad place. */
+  /** The newest consistent checkpoint of the log; with a finding that ended the audit `lastGood`. */
   readonly checkpoint: SignedCheckpoint | undefined;
+  /** With a finding: the newest consistent checkpoint whose tree ends before the bad place. */
+  readonly lastGood: SignedCheckpoint | undefined;
   readonly consistentWith: readonly ConsistentWith[];
   /** Something was remembered of the log before. */
   readonly isRemembered: boolean;
@@ -65,6 +70,12 @@ const VERDICTS: Readonly<Partial<Record<Finding['kind'], Verdict>>> = {
   'deleted': 'undecided', 'expired-or-deleted': 'undecided',
 };
 
+/** A finding, and the newest checkpoint whose tree ends before it. */
+interface Bad {
+  readonly finding: Finding;
+  readonly lastGood: SignedCheckpoint | undefined;
+}
+
 /** One audit of one ledger. */
 export class Auditor {
   readonly #options: AuditorOptions;
@@ -74,7 +85,7 @@ export class Auditor {
   readonly #log: LogAudit;
   readonly #lanes: Lanes;
   readonly #reported = new WeakMap<Segment, Reported>();
-  readonly #counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: 0n };
+  readonly #counts: { -readonly [K in 'segments' | 'records' | 'losses' | 'voids' | 'gone']: bigint };
   #consistentWith: ConsistentWith[] = [];
   #end: LogPosition | undefined;
   /** The newest state as it was told at the beginning: the fold comes by it. Undefined if the log holds no genesis. */
@@ -83,13 +94,17 @@ export class Auditor {
   /** Since when the log did not answer. */
   #failingSinceMs: number | undefined;
   #logFinding: Finding | undefined;
+  /** What an earlier audit remembers, to be met again. */
+  #remembered: RememberedLog | undefined;
   /** The first range of records that are gone. */
-  #goneFinding: Finding | undefined;
+  #gone: Bad | undefined;
 
   constructor(options: AuditorOptions) {
     this.#options = options;
-    const { memory, ...rest } = options;
+    const { memory, goneBefore, ...rest } = options;
     this.#memory = memory && new HeldMemory(memory);
+    this.#counts = { segments: 0n, records: 0n, losses: 0n, voids: 0n, gone: goneBefore?.seqs ?? 0n };
+    this.#gone = goneBefore && { finding: goneBefore.first, lastGood: undefined };
     this.#follower = new Follower({ ...rest, ...(this.#memory === undefined ? {} : { memory: this.#memory }) }, (folded) => this.#absorb(folded));
     this.#judge = new LineJudge({ ...options, newest: () => this.#newest() });
     this.#log = new LogAudit({ ...options, isReplaced: (key) => !isAmong(this.#judge.newest?.configuration.body.checkpointKeys ?? [], key) });
@@ -104,7 +119,7 @@ export class Auditor {
     const totalSeqs = toSeq === undefined || (sequenced !== undefined && sequenced < toSeq) ? sequenced : seq(toSeq);
     return {
       messages: this.#log.counts.messages, position: this.#follower.position, end: this.#end, records: this.#counts.records, nextSeq: this.#nextSeq,
-      ...(totalSeqs === undefined ? {} : { totalSeqs }),
+      ...(totalSeqs === undefined ? {} : { totalSeqs }), ...(this.#gone === undefined ? {} : { gone: { seqs: this.#counts.gone, first: this.#gone.finding } }),
     };
   }
 
@@ -128,7 +143,7 @@ export class Auditor {
       return outcome;
     } catch (error) {
       const finding = isPlaitError(error) ? findingOf(error) : undefined;
-      if (finding !== undefined) return this.#outcome(finding);
+      if (finding !== undefined) return this.#outcome(this.#badAt(finding));
       await this.#endure(error);
       return undefined;
     }
@@ -152,7 +167,7 @@ export class Auditor {
     this.#lanes.pump(!this.#isFolding);
     if (!isFolding || this.#lanes.isFull) await this.#lanes.wait(this.#lanes.front?.result === undefined ? IDLE_WAIT_MS : 0);
     const finding = await this.#settle();
-    if (finding !== undefined) return this.#outcome(finding);
+    if (finding !== undefined) return this.#outcome(this.#badAt(finding));
     return !this.#isFolding && this.#lanes.front === undefined ? await this.#conclude() : undefined;
   }
 
@@ -160,6 +175,8 @@ export class Auditor {
   async #begin(): Promise<boolean> {
     this.#told = await this.#judge.ask({ isFresh: true });
     if (this.#told === undefined && !this.#holdsNoGenesis) return false;
+    const held = await this.#memory?.held();
+    this.#remembered = held && new RememberedLog(held);
     this.#end = await this.#options.log.end();
     return true;
   }
@@ -196,6 +213,7 @@ export class Auditor {
       }
     }
     this.#logFinding = this.#log.take(folded) ?? this.#compareTold(folded);
+    this.#remembered?.take(folded, this.#log.newestCheckpoint);
   }
 
   /** What was told may have been folded on from a state that only a checkpoint vouches for: here it is derived. */
@@ -221,8 +239,16 @@ export class Auditor {
       if (settled !== true) return settled;
       this.#lanes.shift();
     }
-    this.#log.goodAt(this.#lanes.front?.block.height ?? this.#follower.state?.height ?? 0n);
+    this.#forgetCheckpointsBelow(this.#lanes.front?.block.height ?? this.#follower.state?.height ?? 0n);
     return undefined;
+  }
+
+  /** Everything below that height is settled. */
+  #forgetCheckpointsBelow(height: bigint): void {
+    const { goneBefore } = this.#options;
+    const isBehind = goneBefore !== undefined && height > (goneBefore.first.height ?? 0n);
+    if (isBehind && this.#gone?.lastGood === undefined) this.#gone = this.#badAt(goneBefore.first);
+    this.#log.goodAt(height);
   }
 
   /** True once the line is done with; undefined if that cannot be told yet. */
@@ -251,7 +277,7 @@ export class Auditor {
     if (judgement.kind === 'void') this.#counts.voids += count;
     else if (line.segment.kind === 'loss') this.#counts.losses += 1n;
     else {
-      this.#goneFinding ??= await goneFinding({ ...bad, why: judgement.why }, { ...this.#options, wallMs: this.#options.clock.wallMs() });
+      this.#gone ??= this.#badAt(await goneFinding({ ...bad, why: judgement.why }, { ...this.#options, wallMs: this.#options.clock.wallMs() }));
       this.#counts.gone += count;
     }
     return true;
@@ -261,34 +287,56 @@ export class Auditor {
   async #conclude(): Promise<AuditOutcome> {
     const { state } = this.#follower;
     const finding = this.#logFinding ?? this.#log.finish(state);
-    if (finding !== undefined) return this.#outcome(finding);
+    if (finding !== undefined) return this.#outcome(this.#badAt(finding));
+    const differing = this.#compareKept(state);
+    if (differing !== undefined) return this.#outcome(differing);
     if (state === undefined) throw new PlaitError('config', `the log holds no genesis of ${this.#options.origin}: this is not the log of that ledger`);
+    await this.#follower.vouch();
+    // A crash before this line leaves what was remembered before, which is as true.
+    await this.#memory?.write();
+    return this.#outcome(this.#gone);
+  }
+
+  /** What a log that is flawless in itself is to what was kept outside of it: signed checkpoints first, since they are evidence. */
+  #compareKept(state: LedgerState | undefined): Bad | undefined {
     const { trusted = [] } = this.#options;
+    const remembered = this.#remembered;
     this.#consistentWith = [];
-    for (const kept of trusted) {
-      const differs = this.#log.compare(kept, state);
-      if (differs !== undefined) return this.#outcome(differs);
+    for (const kept of state === undefined ? [] : trusted) {
+      const differs = this.#log.compare(kept, state as LedgerState);
+      if (differs !== undefined) return this.#differing(differs);
       const { name, checkpoint: { size, root } } = kept;
       this.#consistentWith.push({ name, size, root });
     }
-    await this.#follower.vouch();
-    const remembered = this.#memory?.loaded?.checkpoint;
-    if (remembered !== undefined) this.#consistentWith.push({ name: 'remembered', ...remembered });
-    // A crash before this line leaves what was remembered before, which is as true.
-    await this.#memory?.write();
-    return this.#outcome(this.#goneFinding);
+    const differs = remembered?.compare(state, (size) => this.#log.rootAt(size));
+    if (differs !== undefined) return this.#differing(differs);
+    if (remembered?.checkpoint !== undefined) this.#consistentWith.push({ name: 'remembered', ...remembered.checkpoint });
+    return undefined;
   }
 
-  #outcome(finding: Finding | undefined): AuditOutcome {
+  /** A log that is another one is good up to where it is the same as ever, if that is known; one that is only shorter, up to its end. */
+  #differing(finding: Finding): Bad {
+    const remembered = this.#remembered;
+    if (remembered?.isOther === true) return { finding: { ...finding, ...remembered.place }, lastGood: remembered.lastGood };
+    return finding.kind === 'rolled-back' ? this.#badAt(finding) : { finding, lastGood: undefined };
+  }
+
+  #badAt(finding: Finding): Bad {
+    return { finding, lastGood: this.#log.goodAt(finding.height ?? this.#follower.state?.height ?? 0n) };
+  }
+
+  #outcome(bad: Bad | undefined): AuditOutcome {
+    const { finding, lastGood } = bad ?? {};
     const { state } = this.#follower;
     const { fromSeq = 0n } = this.#options;
     const nextSeq = this.#nextSeq;
+    const isWhole = bad === undefined || bad === this.#gone;
     return {
       verdict: finding === undefined ? 'verified' : (VERDICTS[finding.kind] ?? 'tampered'), state,
       range: { firstSeq: fromSeq < nextSeq ? seq(fromSeq) : nextSeq, nextSeq },
       counts: { ...this.#log.counts, ...this.#counts }, ignored: this.#log.ignored,
-      checkpoint: this.#log.goodAt(finding?.height ?? state?.height ?? 0n), consistentWith: this.#consistentWith,
-      isRemembered: this.#memory?.loaded !== undefined, finding,
+      checkpoint: isWhole ? this.#log.goodAt(state?.height ?? 0n) : lastGood, lastGood, consistentWith: this.#consistentWith,
+      isRemembered: this.#remembered !== undefined, finding,
     };
   }
 }
@@ -298,12 +346,12 @@ function findingOf({ code, message, details }: Failure): Finding | undefined {
   const { logStart, common } = details;
   if (code === 'rolled-back') {
     return {
-      kind: 'rolled-back', message, ...(typeof common === 'string' ? { found: `the same up to position ${common}` } : {}),
+      kind: 'rolled-back', message, expected: 'the log that was read before', found: typeof common === 'string' ? `the same up to position ${common}` : 'another one',
       causes: ['the log was rolled back to an older copy, and may have been written on since', 'if files were read: they are a copy that is older than what is remembered'],
     };
   }
   if (code === 'invalid') {
-    return { kind: 'block-missing', message: `the log cannot be read: ${message}`, causes: ['a stored batch of the log was damaged or edited on a broker\'s disk'] };
+    return { kind: 'block-missing', message: `the log cannot be read: ${message}`, expected: 'a log whose batches can be read', found: message, causes: ['a stored batch of the log was damaged or edited on a broker\'s disk'] };
   }
   if (code !== 'missing' || typeof logStart !== 'string') return undefined;
   return {
@@ -312,28 +360,26 @@ function findingOf({ code, message, details }: Failure): Finding | undefined {
   };
 }
 
-/** A memory that is written once, at the end. */
+/** A memory that is written once, at the end. What it holds is not the follower's to look for. */
 class HeldMemory implements Memory {
   readonly #memory: Memory;
   #newest: Remembered | undefined;
-  #loaded: Remembered | undefined;
 
   constructor(memory: Memory) {
     this.#memory = memory;
   }
 
-  /** What was remembered before. */
-  get loaded(): Remembered | undefined {
-    return this.#loaded;
-  }
-
-  async load(): Promise<Remembered | undefined> {
-    this.#loaded ??= await this.#memory.load();
-    return this.#loaded;
+  async load(): Promise<undefined> {
+    return undefined;
   }
 
   async save(remembered: Remembered): Promise<void> {
     this.#newest = remembered;
+  }
+
+  /** What was remembered before. */
+  async held(): Promise<Remembered | undefined> {
+    return await this.#memory.load();
   }
 
   /** What was to be saved last is durable when it resolves. */

@@ -10,6 +10,8 @@ export interface WrittenEvidence {
   readonly folder: string;
   /** Names of the notes, in the order of the finding's. */
   readonly files: readonly string[];
+  /** A command line of the program that shows what they contradict. */
+  readonly command: string;
 }
 
 /** A note of the finding, and its file. */
@@ -33,18 +35,19 @@ export async function writeEvidence(report: VerifyReport, folder: string): Promi
     const note = parseNote(bytes);
     return { name, file: files[i] ?? '', note, checkpoint: parseCheckpoint(note.text) };
   });
-  await keepText(folder, 'README', readme(report, folder, kept));
-  return { folder, files };
+  const command = commandOf(kept, folder);
+  await keepText(folder, 'README', readme(report, kept, command));
+  return { folder, files, command };
 }
 
-function readme({ origin, ledgerId, finding, checkpointKeys = [] }: VerifyReport, folder: string, kept: readonly Kept[]): string {
+function readme({ origin, ledgerId, finding, checkpointKeys = [] }: VerifyReport, kept: readonly Kept[], command: string): string {
   return printable([
     `Found by "plait verify" in the ledger ${origin} (${ledgerId ?? 'without a genesis'}): ${finding?.kind}`, '',
     finding?.message ?? '', '',
     'Each file is a signed note (c2sp.org/signed-note), byte for byte as it was signed:', '',
     ...kept.flatMap((each) => [...noteLines(each, checkpointKeys), '']),
     'This shows it, with the --ledger and --bootstrap-server of that run:', '',
-    `  ${programName()} ${commandOf(kept, folder)}`, '',
+    `  ${programName()} ${command.slice('plait '.length)}`, '',
   ].join('\n'));
 }
 
@@ -64,7 +67,7 @@ function commandOf(kept: readonly Kept[], folder: string): string {
   const [one, other] = kept;
   const files = kept.map(({ file }) => word(resolve(join(folder, file))));
   const isPair = one !== undefined && other !== undefined && one.checkpoint.size > 0n && one.checkpoint.size <= other.checkpoint.size;
-  return isPair ? `consistency ${files.join(' ')}` : `verify --trusted-checkpoint ${files[0]}`;
+  return isPair ? `plait consistency ${files.join(' ')}` : `plait verify --trusted-checkpoint ${files[0]}`;
 }
 
 /** As shells take it. */

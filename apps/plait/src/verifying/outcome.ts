@@ -34,6 +34,14 @@ export function exitCodeOfReport({ verdict }: Pick<VerifyReport, 'verdict'>): nu
   return EXITS[verdict];
 }
 
+/**
+ * Whether a run is to be remembered: all of the log was read, and nothing in it is wrong. That records are gone is no reason to forget
+ * the log; of one without its beginning nobody can tell anything.
+ */
+export function isRemembered({ verdict, finding }: Pick<VerifyReport, 'verdict' | 'finding'>): boolean {
+  return verdict === 'verified' || (verdict === 'undecided' && finding?.kind !== 'log-start');
+}
+
 /** What a kind of finding says, in a few words; docs/SECURITY.md has a paragraph for each. */
 export const KIND_WORDS: Readonly<Record<FindingKind, string>> = {
   'payload-changed': 'a record is not what was hashed',

@@ -54,18 +54,24 @@ function findingRows(finding: VerifyFinding): readonly Row[] {
     ['reported by', worker === undefined ? undefined : `${worker}${report === undefined ? '' : `, position ${report} of the log`}`],
     ['expected', finding.expected],
     ['found', finding.found],
-    ['last good', lastGoodText(finding.lastGoodCheckpoint)],
+    ['last good', lastGoodText(finding)],
   ];
 }
 
-/** Ranges are shown with the last one that is in them. */
 function oneOrRange(one: bigint | undefined, first: bigint | undefined, next: bigint | undefined): string | undefined {
   if (one !== undefined) return String(one);
-  return first === undefined || next === undefined ? undefined : `${first} … ${next - 1n}`;
+  if (first === undefined) return undefined;
+  return next === undefined ? `from ${first} on` : rangeText(first, next);
 }
 
-function lastGoodText(signed: SignedCheckpoint | undefined): string {
-  return signed === undefined ? 'no checkpoint before it' : `checkpoint of ${checkpointWords(signed)}`;
+/** A half-open range, in words that nobody takes for a closed one. */
+function rangeText(first: bigint, next: bigint): string {
+  return `from ${first} up to below ${next}`;
+}
+
+function lastGoodText({ lastGoodCheckpoint: signed, position, height }: VerifyFinding): string {
+  if (signed !== undefined) return `checkpoint of ${checkpointWords(signed)}`;
+  return position === undefined && height === undefined ? 'not known: nothing tells up to where the log is the one that it was' : 'no checkpoint before it';
 }
 
 function checkpointWords({ checkpoint: { size, root } }: SignedCheckpoint): string {
@@ -74,7 +80,7 @@ function checkpointWords({ checkpoint: { size, root } }: SignedCheckpoint): stri
 
 function summaryRows({ report, records, log, memory, resumed, durationMs }: VerifyOutcome): readonly Row[] {
   const { ledgerId, range, height, counts, ignored, checkpoint, consistentWith, finding } = report;
-  const seqs = range.nextSeq > range.firstSeq ? `, seqs ${range.firstSeq} … ${range.nextSeq - 1n}` : '';
+  const seqs = range.nextSeq > range.firstSeq ? `, seqs ${rangeText(range.firstSeq, range.nextSeq)}` : '';
   const seconds = durationMs / 1_000;
   const perSecond = seconds > 0 ? `, ${many(BigInt(Math.round(Number(counts.records) / seconds)))} a second` : '';
   return [
@@ -85,7 +91,7 @@ function summaryRows({ report, records, log, memory, resumed, durationMs }: Veri
     ['ignored', Object.entries(ignored).map(([what, count]) => `${what} ${count}`).join(', ') || 'nothing'],
     ['checkpoint', checkpoint === undefined ? (finding === undefined ? 'none in the log' : 'none that covers only what is good') : checkpointWords(checkpoint)],
     ...consistentWith.map(({ name, size }): Row => ['extends', `the checkpoint of size ${size} (${name})`]),
-    ['resumed', resumed === undefined ? undefined : `at seq ${resumed.nextSeq}: those below were checked by the run of ${dateOf(resumed.timeMs)}`],
+    ['resumed', resumed === undefined ? undefined : `at seq ${resumed.nextSeq}: those below are what the run of ${dateOf(resumed.timeMs)} came to`],
     ['memory', finding === undefined || memory.remembered ? memoryWords(memory) : undefined],
     ['took', `${seconds.toFixed(1)} s${perSecond}`],
   ];
@@ -112,7 +118,8 @@ function causesText({ causes }: VerifyFinding, style: TextStyle): string {
 
 function nextText({ next }: VerifyFinding, { evidence, report }: VerifyOutcome, style: TextStyle): string {
   const signed = evidence === undefined ? '' : `Evidence is in ${evidence.folder}: ${evidence.files.join(', ')}. Keep it. `;
-  const kept = report.verdict === 'undecided' ? [] : [wrapped(`${signed}Copy what is stored now before anything is mended: it is evidence too.`, style)];
+  const kept: string[] = report.verdict === 'undecided' ? [] : [wrapped(`${signed}Copy what is stored now before anything is mended: it is evidence too.`, style)];
+  if (next.includes(' --void ')) kept.push(wrapped('If there is a copy of the records as they were, put it back and verify again. Else declare them void:', style));
   const command = next.startsWith('plait ') ? `${programName()}${next.slice('plait'.length)}` : next;
   // A command stays on one line, so that it can be copied.
   return [...kept, `${style.paint('bold', 'next')}\n  ${printable(command)}`].join('\n\n');

@@ -3,9 +3,9 @@
  * while the log is folded from its beginning, they are hashed again, and compared with those of the interrupted run.
  */
 import { createHash, type Hash as Hasher } from 'node:crypto';
-import { hashToText, logPosition, segmentCount, seq, type Hash, type LogPosition } from '@plait/core';
+import { hashToText, logPosition, type Hash, type LogPosition } from '@plait/core';
 import { forgetVerifyProgress, saveVerifyProgress, type VerifyProgressMark } from '@plait/disk';
-import type { LineChecker, VerifyProgress } from '@plait/ledger';
+import type { VerifyProgress } from '@plait/ledger';
 import type { LogMessage, LogReader } from '@plait/roles';
 
 const SAVE_MS = 5_000;
@@ -72,33 +72,16 @@ export function digesting(log: LogReader, digest: LogDigest, mark?: VerifyProgre
 /** Saves how far a run has come, some seconds apart. One for each run. */
 export class ProgressKeeper {
   readonly #file: string;
-  readonly #run: Pick<VerifyProgressMark, 'origin' | 'firstSeq' | 'gone'>;
+  readonly #run: Pick<VerifyProgressMark, 'origin' | 'firstSeq'>;
   readonly #digest: LogDigest;
-  /** Lines that nobody could check, not all of them below `nextSeq` yet. */
-  readonly #gone: { readonly firstSeq: bigint; readonly count: bigint }[] = [];
   #newest: VerifyProgress | undefined;
   #dueMs = 0;
   #saving: Promise<void> = Promise.resolve();
 
-  /** `run`: what holds for this run, with what the one before it came to. */
-  constructor(file: string, run: Pick<VerifyProgressMark, 'origin' | 'firstSeq' | 'gone'>, digest: LogDigest) {
+  constructor(file: string, run: Pick<VerifyProgressMark, 'origin' | 'firstSeq'>, digest: LogDigest) {
     this.#file = file;
     this.#run = run;
     this.#digest = digest;
-  }
-
-  /** `checker`, whose lines that nobody could check are counted. What else is wrong ends the run. */
-  watch(checker: LineChecker): LineChecker {
-    return {
-      check: async (stretch) => {
-        const results = await checker.check(stretch);
-        for (const [i, { firstSeq, segment }] of stretch.lines.entries()) {
-          if (results[i]?.kind === 'wrong' && segment.kind === 'segment') this.#gone.push({ firstSeq, count: segmentCount(segment) });
-        }
-        return results;
-      },
-      close: () => checker.close(),
-    };
   }
 
   /** Takes in how far the run is, and saves that now and then without making anybody wait. */
@@ -109,18 +92,19 @@ export class ProgressKeeper {
     this.#saving = this.save().then(() => undefined, () => undefined);
   }
 
-  /** Durable when it resolves; the seq below which all was checked, undefined if that is nothing. Throws `config`, `unavailable`. */
-  async save(): Promise<bigint | undefined> {
-    const { origin, firstSeq, gone } = this.#run;
-    const nextSeq = this.#newest?.nextSeq ?? 0n;
+  /** Durable when it resolves; how far the run has come, undefined if nothing is checked. Throws `config`, `unavailable`. */
+  async save(): Promise<VerifyProgress | undefined> {
+    const { origin, firstSeq } = this.#run;
+    const newest = this.#newest;
     // Both as of now: what was checked was numbered by messages that were read before.
     const { position, value: digest } = this.#digest;
     await this.#saving;
-    if (nextSeq <= firstSeq) return undefined;
-    const count = this.#gone.reduce((sum, each) => (each.firstSeq < nextSeq ? sum + each.count : sum), gone);
-    await saveVerifyProgress(this.#file, { origin, timeMs: BigInt(Date.now()), firstSeq, nextSeq: seq(nextSeq), gone: count, position, digest });
-    return nextSeq;
+    if (newest === undefined || newest.nextSeq <= firstSeq) return undefined;
+    const { nextSeq, gone } = newest;
+    await saveVerifyProgress(this.#file, { origin, timeMs: BigInt(Date.now()), firstSeq, nextSeq, ...(gone === undefined ? {} : { gone }), position, digest });
+    return newest;
   }
+
   /** Of a run that came to its end: there is nothing to go on with. */
   async end(): Promise<void> {
     await this.#saving;

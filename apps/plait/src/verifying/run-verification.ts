@@ -1,8 +1,8 @@
 /** One verification with its ports: what is remembered and trusted, who reads the records, and how far it came if it is cut short. */
-import { seq } from '@plait/core';
+import { isPlaitError, seq } from '@plait/core';
 import { loadVerifyProgress, type VerifyProgressMark } from '@plait/disk';
-import { verifyLedger, type LedgerFile, type SignedCheckpoint, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
-import type { OpenLog } from '@plait/roles';
+import { systemClock, verifyLedger, type LedgerFile, type SignedCheckpoint, type VerifyOptions, type VerifyPorts } from '@plait/ledger';
+import { requireRemembered, type OpenLog } from '@plait/roles';
 import type { Log } from '../log.ts';
 import type { CommonOptions } from '../options.ts';
 import { leavesIn, openKeptLeaves } from '../proving/kept-leaves.ts';
@@ -59,11 +59,12 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
   const places = await findPlaces(options, ledger, log);
   const digest = new LogDigest();
   const firstSeq = mark?.firstSeq ?? seq(options.fromSeq ?? 0n);
-  const keeper = new ProgressKeeper(memory.progressFile, { origin: ledger.origin, firstSeq, gone: mark?.gone ?? 0n }, digest);
-  const checkers = (await openCheckers(options, { count: options.workers, ports })).map((checker) => keeper.watch(checker));
+  const keeper = new ProgressKeeper(memory.progressFile, { origin: ledger.origin, firstSeq }, digest);
+  const checkers = await openCheckers(options, { count: options.workers, ports });
   const view = ports.adopt(progressView(log, mark?.nextSeq ?? firstSeq), (each) => each.end());
   const read: VerifyPorts = { ...pinnedOf(ledger), ...places.ports, openSource: () => openRecords(options) };
   const wanted = await wantedOf(verification, mark, ports);
+  await warnOfAnotherLog(read, verification);
   try {
     const report = await verifyLedger({ ...read, openLog: firstDigested(read.openLog, digest, mark) }, {
       ...wanted, checkers, onProgress: (progress) => {
@@ -71,14 +72,14 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
         view.update(progress);
       },
     });
-    const exact = await shownByItself(report, read, wanted);
     await keeper.end();
-    return { report: withGone(exact, mark), records: places.records, log: places.log, ...(mark === undefined ? {} : { resumed: mark }) };
+    return { report, records: places.records, log: places.log, ...(mark === undefined ? {} : { resumed: mark }) };
   } catch (error) {
     if (error instanceof OtherLog) throw error;
     view.end();
-    const nextSeq = await keeper.save();
-    const advice = nextSeq === undefined ? '' : `: all below seq ${nextSeq} is checked; --resume goes on there`;
+    const { nextSeq, gone } = (await keeper.save()) ?? {};
+    const but = gone === undefined ? '' : `, but for ${gone.seqs} records that are gone`;
+    const advice = nextSeq === undefined ? '' : `: all below seq ${nextSeq} is checked${but}; --resume goes on there`;
     // What could not even begin was not interrupted.
     if (signal.aborted || nextSeq !== undefined) log.warn({ event: 'interrupted', nextSeq: nextSeq?.toString() }, `the verification was interrupted${advice}`);
     if (!signal.aborted) throw error;
@@ -102,30 +103,19 @@ async function wantedOf({ options, ledger, memory, trusted, log, signal }: Verif
   return {
     trusted: [...memory.trusted, ...trusted], memory: memory.state, signal,
     ...(fromSeq === undefined ? {} : { fromSeq }), ...(toSeq === undefined ? {} : { toSeq }), ...(mark === undefined ? {} : { resumeAt: mark.nextSeq }),
+    ...(mark?.gone === undefined ? {} : { goneBefore: mark.gone }),
     ...(rate === undefined ? {} : { recordsPerSecondMax: rate }), ...(leaves === undefined ? {} : { leavesOf: leavesIn(ports.use(await openKeptLeaves(leaves, ledger, log))) }),
   };
 }
 
-/**
- * What is remembered of the log shows that it is another before it is folded. What it shows by itself says more: which message
- * was dropped or edited, or, if it was written anew, a checkpoint that contradicts it, which makes evidence.
- */
-async function shownByItself(report: VerifyReport, ports: VerifyPorts, { memory: _memory, ...wanted }: VerifyOptions): Promise<VerifyReport> {
-  const { verdict, finding } = report;
-  if (verdict !== 'rolled-back' || finding === undefined || finding.evidence !== undefined) return report;
-  const { fromSeq: _fromSeq, resumeAt: _resumeAt, ...rest } = wanted;
-  const found = await verifyLedger(ports, { ...rest, toSeq: 0n });
-  if (found.verdict === 'tampered' || found.verdict === 'split-view') return found;
-  return found.finding?.evidence === undefined ? report : { ...report, finding: { ...finding, evidence: found.finding.evidence } };
-}
-
-/** What an interrupted run could not check, nobody has checked. */
-function withGone(report: VerifyReport, mark: VerifyProgressMark | undefined): VerifyReport {
-  const { gone = 0n } = mark ?? {};
-  if (gone === 0n) return report;
-  const { verdict, notChecked } = report;
-  return {
-    ...report, verdict: verdict === 'verified' ? 'undecided' : verdict,
-    notChecked: [...notChecked, `${gone} records that the interrupted run could not read any more: nobody can tell what they were`],
-  };
+/** Says at once what the verification comes to say anyhow: that can take hours, since all that the ledger shows by itself comes first. */
+async function warnOfAnotherLog({ openLog }: VerifyPorts, { memory, log }: Verification): Promise<void> {
+  try {
+    await requireRemembered({ openLog, memory: memory.state, clock: systemClock });
+  } catch (error) {
+    if (!isPlaitError(error)) throw error;
+    // Of anything else the verification itself tells.
+    if (error.code !== 'rolled-back') return;
+    log.warn({ event: 'another-log' }, `${error.message}. It is verified all the same, so that the first bad place is named`);
+  }
 }

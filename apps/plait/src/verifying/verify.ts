@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
+import { PlaitError } from '@plait/core';
+import type { VerifyReport } from '@plait/ledger';
 import { EXIT } from '../exit.ts';
 import { loadLedger } from '../keys.ts';
 import { makeLog, type Log } from '../log.ts';
@@ -10,8 +12,8 @@ import { bootstrapOption, commandConfigOption, countArgument, ledgerOption, logL
 import { print } from '../output.ts';
 import { stopSignal } from '../stopping.ts';
 import { AuditorMemory, userFolder } from './auditor-memory.ts';
-import { writeEvidence } from './evidence.ts';
-import { exitCodeOfReport, type VerifyOutcome } from './outcome.ts';
+import { writeEvidence, type WrittenEvidence } from './evidence.ts';
+import { exitCodeOfReport, isRemembered, type VerifyOutcome } from './outcome.ts';
 import { outcomeJson } from './report-json.ts';
 import { outcomeText } from './report-text.ts';
 import { runVerification, type VerificationOptions } from './run-verification.ts';
@@ -77,6 +79,7 @@ export function verifyCommand(): Command {
 
 /** The outcome, remembered if nothing is wrong, with its evidence written; undefined if the signal ended it. */
 async function verify(options: VerifyCommandOptions, { log, signal }: { log: Log; signal: AbortSignal }): Promise<VerifyOutcome | undefined> {
+  requireRange(options);
   const startMs = performance.now();
   const ledger = await loadLedger(options.ledger);
   const trusted = await readTrusted(options.trustedCheckpoint ?? [], ledger.origin);
@@ -84,19 +87,31 @@ async function verify(options: VerifyCommandOptions, { log, signal }: { log: Log
   const ran = await runVerification({ options, ledger, memory, trusted, log, signal });
   if (ran === undefined) return undefined;
   const { report } = ran;
-  const remembered = report.verdict === 'verified' || report.verdict === 'undecided';
+  const remembered = isRemembered(report);
   if (remembered) await memory.remember(report, Date.now());
   const evidence = await writeEvidence(report, options.evidence ?? join(memory.folder, 'evidence'));
   return {
-    ...ran, memory: { folder: memory.folder, first: memory.isFirst, remembered }, durationMs: performance.now() - startMs,
+    ...ran, report: withCommand(report, evidence), memory: { folder: memory.folder, first: memory.isFirst, remembered }, durationMs: performance.now() - startMs,
     ...(evidence === undefined ? {} : { evidence }),
   };
+}
+
+function requireRange({ fromSeq = 0n, toSeq }: VerifyCommandOptions): void {
+  if (toSeq !== undefined && toSeq < fromSeq) throw new PlaitError('config', `--to-seq ${toSeq} is below --from-seq ${fromSeq}: nothing lies between; give a larger --to-seq`);
+}
+
+/** What is to be done next about a contradiction, with the files in which it was written out. */
+function withCommand(report: VerifyReport, evidence: WrittenEvidence | undefined): VerifyReport {
+  const { finding } = report;
+  if (finding?.kind !== 'checkpoint-contradicts' || evidence === undefined) return report;
+  return { ...report, finding: { ...finding, next: evidence.command } };
 }
 
 async function tell(outcome: VerifyOutcome, { output }: VerifyCommandOptions): Promise<void> {
   process.exitCode = exitCodeOfReport(outcome.report);
   if (output === 'json') return await print(`${outcomeJson(outcome)}\n`);
-  const columns = Math.min(process.stdout.columns ?? COLUMNS, COLUMNS_MAX);
+  // Some terminals say 0.
+  const columns = Math.min(process.stdout.columns || COLUMNS, COLUMNS_MAX);
   // Without colours where they are not wanted: no terminal, NO_COLOR.
   await print(outcomeText(outcome, { columns, paint: (colour, text) => styleText(colour, text, { stream: process.stdout }) }));
 }
