@@ -9,7 +9,7 @@ import { stillLog } from '@plait/testkit';
 import { beforeAll, expect, test } from 'vitest';
 import { CHECKPOINT_KEY, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 import { LogAudit } from '../../packages/roles/src/audit-log.ts';
-import { verifyWorld, worldOf, type World } from './world.ts';
+import { checkpointsIn, verifyWorld, worldOf, type World } from './world.ts';
 
 let world: World;
 let state: LedgerState;
@@ -59,13 +59,7 @@ test('a range beyond the end is empty', async () => {
 });
 
 test('what has to be tried again is said and counted once', async () => {
-  const [kept] = world.messages.flatMap(({ value }) => {
-    try {
-      return [readSignedCheckpoint(value, 'kept')];
-    } catch {
-      return [];
-    }
-  });
+  const [kept] = checkpointsIn(world);
   let failures = 1;
   const memory: Memory = {
     load: async () => undefined,

@@ -1,13 +1,12 @@
 /** What an auditor keeps outside of the log: it never hides what the ledger shows by itself, and it names the place where the log is another. */
 import { hashToText, offset, sha256, type Seq } from '@plait/core';
 import { openStateFile, type Memory, type Remembered, type SignedCheckpoint, type VerifyOptions, type VerifyProgress, type VerifyReport } from '@plait/ledger';
-import { readSignedCheckpoint } from '@plait/roles';
 import type { StillPartition } from '@plait/testkit';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { verifyWorld, worldOf, type World } from './world.ts';
+import { checkpointsIn, verifyWorld, worldOf, type World } from './world.ts';
 
 let folder: string;
 /** Two ledgers with one genesis: the second may have been written in the place of the first. */
@@ -29,16 +28,6 @@ async function memoryOf(verified: World): Promise<Memory> {
   const memory = openStateFile(join(folder, `${(files += 1)}.json`));
   expect(await verifyWorld(verified, { memory })).toMatchObject({ verdict: 'verified' });
   return memory;
-}
-
-function checkpointsIn({ messages }: World): readonly SignedCheckpoint[] {
-  return messages.flatMap(({ value }) => {
-    try {
-      return [readSignedCheckpoint(value, 'kept')];
-    } catch {
-      return [];
-    }
-  });
 }
 
 const newestOf = (of: World): SignedCheckpoint => checkpointsIn(of).at(-1) as SignedCheckpoint;

@@ -6,7 +6,7 @@ import { readSignedCheckpoint, type LineChecker, type Memory, type Remembered } 
 import type { SignedCheckpoint, VerifyProgress } from '@plait/ledger';
 import { beforeAll, expect, test } from 'vitest';
 import { CHECKPOINT_KEY, LEDGER_KEY, ORIGIN, WORKER_KEYS } from '../../packages/testkit/src/keyring.ts';
-import { behind, checkersOf, inGap, verifyWorld, worldOf, type World } from './world.ts';
+import { behind, checkersOf, checkpointsIn, inGap, verifyWorld, worldOf, type World } from './world.ts';
 
 /** Two ledgers with one genesis, so that one may be put in the place of the other. */
 let world: World;
@@ -19,16 +19,6 @@ beforeAll(async () => {
   expect(other.messages[0]).toEqual(world.messages[0]);
   checkpoints = checkpointsIn(world);
 });
-
-function checkpointsIn({ messages }: World): readonly SignedCheckpoint[] {
-  return messages.flatMap(({ value }) => {
-    try {
-      return [readSignedCheckpoint(value, 'kept')];
-    } catch {
-      return [];
-    }
-  });
-}
 
 const only = <T>(all: readonly T[], wanted: number): T => all.at(wanted) as T;
 

@@ -2,8 +2,8 @@
 import { logPosition } from '@plait/core';
 import type { Aftermath, StillPartition } from '@plait/testkit';
 import { simulate, stillClock, stillLog, StillSource } from '@plait/testkit';
-import { verifyLedger, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
-import { RecordChecker, type LineChecker, type LogMessage } from '@plait/roles';
+import { verifyLedger, type SignedCheckpoint, type VerifyOptions, type VerifyPorts, type VerifyReport } from '@plait/ledger';
+import { readSignedCheckpoint, RecordChecker, type LineChecker, type LogMessage } from '@plait/roles';
 import { cachedVerify, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 
 /** Log and partitions: all that a verification reads. */
@@ -28,6 +28,17 @@ export async function verifyWorld(
     origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier, openLog: stillLog(world.messages, logStart), openSource: async () => new StillSource(world.partitions, clock), clock, verify,
     ...ports,
   }, { checkers: checkersOf(world, checkers, clock), ...options });
+}
+
+/** The checkpoints in a world's log, in order, whoever signed them. */
+export function checkpointsIn({ messages }: World): readonly SignedCheckpoint[] {
+  return messages.flatMap(({ value }) => {
+    try {
+      return [readSignedCheckpoint(value, 'kept')];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** What a run left: as it is, and without the messages that no role wrote. */
