@@ -68,6 +68,10 @@ describe('an older copy', () => {
         finding: { kind: 'rolled-back', ...place, expected: expect.stringContaining(`${'trusted' in options ? newestOf(world).checkpoint.size : remembered.height} blocks`) },
       });
       expect(report.finding?.found).toContain(`${alone.height} blocks`);
+      // All of it was read, and nothing is right that says otherwise.
+      expect(report.checked.join()).not.toContain('up to the bad place');
+      expect(report.notChecked.join()).toContain('this log is flawless in itself');
+      expect(report.notChecked.join()).not.toMatch(/behind the bad place|rollback/);
     }
   });
 

@@ -95,7 +95,7 @@ test.each(Object.keys(KINDS) as readonly FindingKind[])('%s: what is to be done 
   for (const more of [{}, { nextIndex: place.firstIndex }, { evidence: [{ name: 'one', note: new Uint8Array(0) }, { name: 'two', note: new Uint8Array(0) }] }]) {
     const finding: Finding = { kind, message: '', causes: [], ...place, ...more };
     const outcome: AuditOutcome = {
-      verdict: 'tampered', state: undefined, range: { firstSeq: seq(0n), nextSeq: seq(20n) }, counts, ignored: {}, checkpoint: undefined, lastGood: undefined, consistentWith: [], isRemembered: false, finding,
+      verdict: 'tampered', state: undefined, range: { firstSeq: seq(0n), nextSeq: seq(20n) }, counts, ignored: {}, checkpoint: undefined, lastGood: undefined, consistentWith: [], isRemembered: false, isWhole: false, finding,
     };
     const { void: voids = [], restart = [] } = optionsOf(reportOf(outcome, { origin: ORIGIN }, {}).finding?.next ?? '');
     expect(voids.map(parseVoidWish)).toHaveLength(voids.length);

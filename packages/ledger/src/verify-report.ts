@@ -53,9 +53,9 @@ function voidOf({ kind, topic = '', partition = 0, generation, firstIndex = inde
   return isOpen && goesOn ? `${range} --restart ${place}` : range;
 }
 
-function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }: AuditOutcome): readonly string[] {
+function checkedOf({ state, counts, range, consistentWith, checkpoint, isWhole }: AuditOutcome): readonly string[] {
   if (state === undefined) return [];
-  const until = finding === undefined || isGone(finding) ? '' : ', up to the bad place';
+  const until = isWhole ? '' : ', up to the bad place';
   return [
     `${counts.messages} messages of the log${until}: every signature, hash and number of ${counts.configurations} configurations, ${counts.claims} claims, ` +
       `${counts.reports} reports, ${counts.blocks} blocks and ${counts.checkpoints} checkpoints`,
@@ -68,8 +68,8 @@ function checkedOf({ state, counts, range, consistentWith, checkpoint, finding }
 }
 
 function notCheckedOf(outcome: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0n, goneBefore }: VerifyOptions): readonly string[] {
-  const { state, counts, range, consistentWith, isRemembered, finding } = outcome;
-  const isWhole = finding === undefined || isGone(finding);
+  const { verdict, state, counts, range, consistentWith, isRemembered, isWhole } = outcome;
+  const isGood = verdict === 'verified' || verdict === 'undecided';
   // The empty tree is extended by all others.
   const isKnown = isRemembered || consistentWith.some(({ size }) => size > 0n);
   return [
@@ -79,9 +79,10 @@ function notCheckedOf(outcome: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0
     ...(toSeq !== undefined && state !== undefined && toSeq < state.nextSeq ? [`the records from seq ${range.nextSeq} on`] : []),
     ...(counts.voids === 0n ? [] : [`${counts.voids} records that configurations declared void`]),
     ...(counts.gone === 0n ? [] : [`${counts.gone} records that cannot be read any more: nobody can tell what they were`]),
-    ...(isWhole && state !== undefined ? behindItOf(state, outcome) : []),
-    ...(isWhole && !isKnown ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
-    ...(isWhole && isKnown ? ['that the log never held more, behind what was known of it before'] : []),
+    ...(isGood && isWhole && state !== undefined ? behindItOf(state, outcome) : []),
+    ...(isWhole && !isGood ? ['what stood in the log that is remembered or was kept, where it is another one: this log is flawless in itself'] : []),
+    ...(isWhole && isGood && !isKnown ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
+    ...(isWhole && isGood && isKnown ? ['that the log never held more, behind what was known of it before'] : []),
     'what was changed before it was hashed, and that the keys were in the right hands',
   ];
 }
@@ -93,8 +94,4 @@ function behindItOf({ pending, height: blocks }: LedgerState, { checkpoint }: Au
     `records that no block numbers yet: those of ${pending} reported segments, and all that no worker has reported`,
     ...(covered < blocks ? [`that anybody signed for the newest ${blocks - covered} blocks: the log holds no checkpoint that covers them`] : []),
   ];
-}
-
-function isGone({ kind }: Finding): boolean {
-  return kind === 'deleted' || kind === 'expired-or-deleted';
 }

@@ -62,6 +62,8 @@ export interface AuditOutcome {
   readonly consistentWith: readonly ConsistentWith[];
   /** Something was remembered of the log before. */
   readonly isRemembered: boolean;
+  /** Log and records were gone through to their end: the finding, if there is one, ended nothing. */
+  readonly isWhole: boolean;
   readonly finding: Finding | undefined;
 }
 
@@ -289,12 +291,12 @@ export class Auditor {
     const finding = this.#logFinding ?? this.#log.finish(state);
     if (finding !== undefined) return this.#outcome(this.#badAt(finding));
     const differing = this.#compareKept(state);
-    if (differing !== undefined) return this.#outcome(differing);
+    if (differing !== undefined) return this.#outcome(differing, { isWhole: true });
     if (state === undefined) throw new PlaitError('config', `the log holds no genesis of ${this.#options.origin}: this is not the log of that ledger`);
     await this.#follower.vouch();
     // A crash before this line leaves what was remembered before, which is as true.
     await this.#memory?.write();
-    return this.#outcome(this.#gone);
+    return this.#outcome(this.#gone, { isWhole: true });
   }
 
   /** What a log that is flawless in itself is to what was kept outside of it: signed checkpoints first, since they are evidence. */
@@ -325,18 +327,18 @@ export class Auditor {
     return { finding, lastGood: this.#log.goodAt(finding.height ?? this.#follower.state?.height ?? 0n) };
   }
 
-  #outcome(bad: Bad | undefined): AuditOutcome {
+  #outcome(bad: Bad | undefined, { isWhole = false } = {}): AuditOutcome {
     const { finding, lastGood } = bad ?? {};
     const { state } = this.#follower;
     const { fromSeq = 0n } = this.#options;
     const nextSeq = this.#nextSeq;
-    const isWhole = bad === undefined || bad === this.#gone;
+    const isGood = bad === undefined || bad === this.#gone;
     return {
       verdict: finding === undefined ? 'verified' : (VERDICTS[finding.kind] ?? 'tampered'), state,
       range: { firstSeq: fromSeq < nextSeq ? seq(fromSeq) : nextSeq, nextSeq },
       counts: { ...this.#log.counts, ...this.#counts }, ignored: this.#log.ignored,
-      checkpoint: isWhole ? this.#log.goodAt(state?.height ?? 0n) : lastGood, lastGood, consistentWith: this.#consistentWith,
-      isRemembered: this.#remembered !== undefined, finding,
+      checkpoint: isGood ? this.#log.goodAt(state?.height ?? 0n) : lastGood, lastGood, consistentWith: this.#consistentWith,
+      isRemembered: this.#remembered !== undefined, isWhole, finding,
     };
   }
 }

@@ -69,9 +69,10 @@ function rangeText(first: bigint, next: bigint): string {
   return `from ${first} up to below ${next}`;
 }
 
-function lastGoodText({ lastGoodCheckpoint: signed, position, height }: VerifyFinding): string {
+function lastGoodText({ kind, lastGoodCheckpoint: signed, position }: VerifyFinding): string {
   if (signed !== undefined) return `checkpoint of ${checkpointWords(signed)}`;
-  return position === undefined && height === undefined ? 'not known: nothing tells up to where the log is the one that it was' : 'no checkpoint before it';
+  const isOther = kind === 'rolled-back' || kind === 'history-differs' || kind === 'checkpoint-contradicts';
+  return isOther && position === undefined ? 'not known: nothing tells up to where the log is the one that it was' : 'no checkpoint before it';
 }
 
 function checkpointWords({ checkpoint: { size, root } }: SignedCheckpoint): string {
