@@ -63,6 +63,12 @@ const resigned: Attack = {
   })),
 };
 
+/** Everything before the block of the middle wave. */
+async function deleteHead(ledger: SmallLedger): Promise<void> {
+  const { ground, file } = ledger;
+  await ground.harness.deleteBefore({ topic: file.log, partition: 0 }, positionOf(await ledger.messages(), 'block', BLOCK));
+}
+
 /** As a backup of the broker's disk from before the last wave has it: files only grow. */
 async function rollBack(ledger: SmallLedger): Promise<void> {
   await editLog(ledger, (messages) => truncateAt(reportOf(messages, 2)));
@@ -126,12 +132,14 @@ export const ON_THE_LOG: readonly Attack[] = [
   onDisk('the genesis dropped and the rest renumbered', () => removeRecord(0n)),
   {
     name: 'the log\'s head deleted with DeleteRecords',
-    online: async (ledger) => {
-      const { ground, file } = ledger;
-      await ground.harness.deleteBefore({ topic: file.log, partition: 0 }, positionOf(await ledger.messages(), 'block', BLOCK));
-    },
+    online: deleteHead,
   },
   onDisk('the log\'s tail truncated', (messages) => truncateAt(reportOf(messages, 2))),
+  {
+    name: 'the log\'s tail truncated, and its head deleted with DeleteRecords',
+    onDisk: (ledger) => editLog(ledger, (messages) => truncateAt(reportOf(messages, 2))),
+    afterwards: deleteHead,
+  },
   regrown('the log truncated and regrown', { publishes: true }),
   regrown('the log truncated and regrown without checkpoints', { publishes: false }),
   { name: 'the whole cluster rolled back to an older copy', onDisk: rollBack },

@@ -1,12 +1,16 @@
 /** What an auditor keeps outside of the log: it never hides what the ledger shows by itself, and it names the place where the log is another. */
-import { hashToText, offset, sha256, type Seq } from '@plait/core';
+import { formatCheckpoint, hashToText, height, makeSignerKey, offset, sha256, signNote, type Seq } from '@plait/core';
 import { openStateFile, type Memory, type Remembered, type SignedCheckpoint, type VerifyOptions, type VerifyProgress, type VerifyReport } from '@plait/ledger';
+import { readSignedCheckpoint } from '@plait/roles';
 import type { StillPartition } from '@plait/testkit';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CHECKPOINT_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 import { checkpointsIn, verifyWorld, worldOf, type World } from './world.ts';
+
+const NONSENSE = hashToText(sha256(Uint8Array.of(7)));
 
 let folder: string;
 /** Two ledgers with one genesis: the second may have been written in the place of the first. */
@@ -30,6 +34,12 @@ async function memoryOf(verified: World): Promise<Memory> {
   return memory;
 }
 
+/** A memory that holds something else than what an audit of the world would have written. */
+async function altered(change: (kept: Remembered) => Partial<Remembered>): Promise<Memory> {
+  const kept = (await (await memoryOf(world)).load()) as Remembered;
+  return { load: async () => ({ ...kept, ...change(kept) }), save: async () => expect.unreachable('saved') };
+}
+
 const newestOf = (of: World): SignedCheckpoint => checkpointsIn(of).at(-1) as SignedCheckpoint;
 
 function withPartition(of: World, at: number, more: Partial<StillPartition>): World {
@@ -49,30 +59,51 @@ function largest(blocks: bigint): bigint {
   return sizes.toSorted((a, b) => (a < b ? -1 : 1)).at(-1) ?? expect.unreachable(`no checkpoint over at most ${blocks} blocks`);
 }
 
+/** The world as it was when its log ended with that position. */
+const upTo = (end: bigint): World => ({ ...world, messages: world.messages.filter(({ position }) => position <= end) });
+
 /** Without a message in the middle that mattered. */
 const lacking = (of: World): World => ({ ...of, messages: of.messages.toSpliced(of.messages.length >> 1, 1) });
 
 describe('an older copy', () => {
-  test('is said to end where it ends, whether a memory or a checkpoint shows it, and the last good checkpoint is its newest', async () => {
+  test('is named from its end on by a checkpoint, and from the last common point on by a memory', async () => {
     const memory = await memoryOf(world);
     const older: World = { ...world, messages: world.messages.slice(0, -20) };
     const alone = await verifyWorld(older);
     expect(alone).toMatchObject({ verdict: 'verified' });
     const end = older.messages.at(-1)?.position ?? -1n;
-    const place = { position: end + 1n, height: alone.height, firstSeq: alone.range.nextSeq, lastGoodCheckpoint: alone.checkpoint };
     const remembered = (await memory.load()) as Remembered;
-    for (const options of [{ memory }, { trusted: [newestOf(world)] }, { memory, trusted: [newestOf(world)] }] satisfies VerifyOptions[]) {
+    const common = remembered.marks.find(({ position }) => position <= end)?.position ?? expect.unreachable('no mark');
+    const known = await verifyWorld(upTo(common));
+    const byMemory = { position: common + 1n, height: known.height, firstSeq: known.range.nextSeq };
+    const cases: readonly (readonly [VerifyOptions, { readonly height: bigint }, bigint])[] = [
+      [{ trusted: [newestOf(world)] }, { position: end + 1n, height: alone.height, firstSeq: alone.range.nextSeq } as { height: bigint }, newestOf(world).checkpoint.size],
+      [{ memory }, byMemory, remembered.height], [{ memory, trusted: [newestOf(world)] }, byMemory, newestOf(world).checkpoint.size],
+    ];
+    for (const [options, place, blocks] of cases) {
       const report = await verifyWorld(older, options);
       expect(report).toMatchObject({
-        verdict: 'rolled-back', ledgerId: whole.ledgerId, height: alone.height, checkpoint: alone.checkpoint, counts: alone.counts,
-        finding: { kind: 'rolled-back', ...place, expected: expect.stringContaining(`${'trusted' in options ? newestOf(world).checkpoint.size : remembered.height} blocks`) },
+        verdict: 'rolled-back', ledgerId: whole.ledgerId, height: alone.height, counts: alone.counts,
+        finding: { kind: 'rolled-back', ...place, expected: expect.stringContaining(`${blocks} blocks`), found: expect.stringContaining(`${alone.height} blocks`) },
       });
-      expect(report.finding?.found).toContain(`${alone.height} blocks`);
+      expect(report.finding?.lastGoodCheckpoint?.checkpoint.size).toBe(largest(place.height));
       // All of it was read, and nothing is right that says otherwise.
       expect(report.checked.join()).not.toContain('up to the bad place');
-      expect(report.notChecked.join()).toContain('this log is flawless in itself');
+      expect(report.notChecked.join()).toContain('by itself this one is flawless');
       expect(report.notChecked.join()).not.toMatch(/behind the bad place|rollback/);
     }
+  });
+
+  test('of which the beginning was deleted is an older copy all the same', async () => {
+    const memory = await memoryOf(world);
+    const [, second] = world.messages as [unknown, World['messages'][number]];
+    const headed = { logStart: second.position };
+    for (const messages of [world.messages.slice(1, -20), other.messages.slice(1)]) {
+      const { verdict, finding } = await verifyWorld({ ...world, messages }, { memory }, headed);
+      expect({ verdict, ...finding }).toMatchObject({ verdict: 'rolled-back', kind: 'rolled-back', found: expect.stringContaining('not that message, and the log begins at position') });
+      expect([finding?.position, finding?.lastGoodCheckpoint]).toEqual([undefined, undefined]);
+    }
+    expect(await verifyWorld({ ...world, messages: world.messages.slice(1) }, { memory }, headed)).toMatchObject({ verdict: 'undecided', finding: { kind: 'log-start' } });
   });
 
   test('with its genesis gone, too, is known by what is remembered', async () => {
@@ -111,10 +142,51 @@ describe('a log written anew', () => {
     const marks = kept.marks.slice(1);
     const forked: Memory = { load: async () => ({ ...kept, message: marks[0]?.message ?? kept.message, marks }), save: async () => undefined };
     const common = marks[0]?.position ?? expect.unreachable('too few marks');
-    const prefix = await verifyWorld({ ...world, messages: world.messages.filter(({ position }) => position <= common) });
+    const prefix = await verifyWorld(upTo(common));
     const { verdict, finding } = await verifyWorld(world, { memory: forked });
     expect({ verdict, ...finding }).toMatchObject({ verdict: 'rolled-back', position: common + 1n, height: prefix.height, firstSeq: prefix.range.nextSeq });
     expect(finding?.lastGoodCheckpoint?.checkpoint.size).toBe(largest(prefix.height));
+  });
+});
+
+describe('what contradicts itself, too', () => {
+  test('all messages are the same, and the tree is not: nothing is known to be good', async () => {
+    const changes: readonly ((kept: Remembered) => Partial<Remembered>)[] = [
+      () => ({ header: NONSENSE }), ({ checkpoint }) => ({ checkpoint: { size: checkpoint?.size ?? 1n, root: NONSENSE } }),
+    ];
+    for (const change of changes) {
+      const { verdict, finding, checkpoint } = await verifyWorld(world, { memory: await altered(change) });
+      expect({ verdict, ...finding }).toMatchObject({ verdict: 'rolled-back', expected: expect.stringContaining(NONSENSE), message: expect.stringContaining('common point is not known') });
+      expect([finding?.position, finding?.height, finding?.lastGoodCheckpoint, checkpoint]).toEqual([undefined, undefined, undefined, undefined]);
+    }
+  });
+
+  test('the newest message is the same, behind another number of blocks', async () => {
+    expect(await verifyWorld(world, { memory: await altered(({ height: blocks }) => ({ height: height(blocks - 1n) })) })).toMatchObject({ verdict: 'rolled-back' });
+  });
+
+  test('a checkpoint contradicts what is below the common point: that is no common point for it', async () => {
+    const memory = await altered(() => ({ message: NONSENSE }));
+    const lie = readSignedCheckpoint(signNote(formatCheckpoint({ kind: 'checkpoint', origin: ORIGIN, size: 1n, root: NONSENSE }), CHECKPOINT_KEY), 'kept');
+    expect((await verifyWorld(world, { memory })).finding?.height).toBeGreaterThan(1n);
+    const { verdict, finding } = await verifyWorld(world, { memory, trusted: [lie] });
+    expect({ verdict, ...finding }).toMatchObject({ verdict: 'split-view', kind: 'checkpoint-contradicts' });
+    expect([finding?.position, finding?.height, finding?.lastGoodCheckpoint]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test('no message is the same: no place of another finding is taken for it', async () => {
+    const memory = await altered(({ marks }) => ({ message: NONSENSE, marks: marks.map((mark) => ({ ...mark, message: NONSENSE })) }));
+    const { verdict, finding } = await verifyWorld({ ...world, messages: world.messages.slice(0, 30) }, { memory, trusted: [newestOf(world)] });
+    expect({ verdict, ...finding }).toMatchObject({ verdict: 'rolled-back', evidence: [{}] });
+    expect([finding?.position, finding?.height, finding?.firstSeq, finding?.lastGoodCheckpoint]).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  test('a checkpoint by a key that this log never had is refused, unless the log is another one than is remembered', async () => {
+    const stranger = makeSignerKey(ORIGIN, new Uint8Array(32).fill(9));
+    const kept = readSignedCheckpoint(signNote(formatCheckpoint({ kind: 'checkpoint', origin: ORIGIN, size: 1n, root: NONSENSE }), stranger), 'kept');
+    await expect(verifyWorld(other, { trusted: [kept] })).rejects.toMatchObject({ code: 'config' });
+    await expect(verifyWorld(world, { trusted: [kept], memory: await memoryOf(world) })).rejects.toMatchObject({ code: 'config' });
+    expect(await verifyWorld(other, { trusted: [kept], memory: await memoryOf(world) })).toMatchObject({ verdict: 'rolled-back', consistentWith: [] });
   });
 });
 
@@ -147,8 +219,7 @@ describe('records that are gone', () => {
     // Of the last ones: there is one before them.
     const last = world.partitions.findLastIndex(({ records }) => records.length > 0);
     const { finding } = await verifyWorld(withPartition(world, last, { logStart: (world.partitions[last] as StillPartition).end, records: [] }), { fromSeq: whole.range.nextSeq - 1n });
-    const { height = 0n, lastGoodCheckpoint } = finding ?? {};
-    expect(lastGoodCheckpoint?.checkpoint.size).toBe(largest(height));
+    expect(finding?.lastGoodCheckpoint?.checkpoint.size).toBe(largest(finding?.height ?? 0n));
   });
 
   test('are known to a run that goes on: the first of them, and how many in all', async () => {

@@ -27,18 +27,24 @@ function run(text: string, ...args: readonly string[]): { readonly code: number 
 const changed = (more: Partial<Receipt>): string => formatReceipt({ ...good, ...more });
 
 test.each([
-  ['header-proof', changed({ header: good.header.replace(/\ntime (\d+)/, '\ntime 1$1') })],
-  ['leaf-proof', changed({ leaf: flip(good.leaf) })],
-  ['payload', changed({ payload: flip(good.payload ?? new Uint8Array(1)) })],
-  ['file', 'anything'],
-] as const)('%s fails: the steps behind it are named as not run, and the last line is the verdict', (step, text) => {
+  ['header-proof', changed({ header: good.header.replace(/\ntime (\d+)/, '\ntime 1$1') }), 'header-proof does not hold, so it proves nothing'],
+  ['leaf-proof', changed({ leaf: flip(good.leaf) }), 'leaf-proof does not hold, so it proves nothing'],
+  ['payload', changed({ payload: flip(good.payload ?? new Uint8Array(1)) }), 'payload does not hold: the receipt is of another one'],
+  ['file', 'anything', 'the file is no receipt, so it proves nothing'],
+] as const)('%s fails: the steps behind it are named as not run, and the last line is the verdict', (step, text, verdict) => {
   const behind = step === 'file' ? RECEIPT_STEPS : RECEIPT_STEPS.slice(RECEIPT_STEPS.indexOf(step) + 1);
   const ran = run(text);
   expect(ran.code).toBe(10);
   const lines = ran.stdout.trimEnd().split('\n');
   expect(lines.filter((line) => line.startsWith('not run'))).toEqual(behind.length === 0 ? [] : [`not run: ${behind.join(', ')}`]);
-  expect(lines.at(-1)).toBe(`INVALID: ${step === 'file' ? 'the file is no receipt' : `${step} does not hold`}, so it proves nothing`);
+  expect(lines.at(-1)).toBe(`INVALID: ${verdict}`);
   expect(JSON.parse(run(text, '-o', 'json').stdout)).toMatchObject({ verdict: 'invalid', failed: step, notRun: behind, notChecked: [] });
+});
+
+test('a step that is run only with a payload is not missed where there is none', () => {
+  const { payload: _payload, ...bare } = good;
+  const { stdout } = run(formatReceipt({ ...bare, leaf: flip(good.leaf) }), '-o', 'json');
+  expect(JSON.parse(stdout)).toMatchObject({ failed: 'leaf-proof', notRun: ['leaf'] });
 });
 
 test('a receipt that holds is verified, and no step is left out', () => {

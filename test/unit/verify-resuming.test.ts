@@ -38,6 +38,12 @@ function markAt(position: bigint, messages: readonly LogMessage[] = MESSAGES): V
 
 const progress = (nextSeq: bigint): VerifyProgress => ({ messages: 0n, position: logPosition(0n), end: logPosition(8n), records: 0n, nextSeq: seq(nextSeq) });
 
+/** The first range that could not be read any more. */
+const FIRST = {
+  kind: 'expired-or-deleted', message: 'gone', topic: 'orders', partition: 0, generation: generation(0n), firstIndex: index(0n), nextIndex: index(3n), firstOffset: offset(0n),
+  nextOffset: offset(3n), firstSeq: seq(0n), nextSeq: seq(3n), height: height(0n), position: logPosition(4n), expected: 'them', found: 'nothing', causes: [],
+} as const;
+
 describe('the log', () => {
   test('passes as it is where it begins with what was read, whatever was read at once', async () => {
     for (const size of [1, 2, 5]) {
@@ -77,19 +83,31 @@ describe('progress', () => {
     const path = join(folder, 'gone', 'progress.json');
     const digest = new LogDigest();
     for (const each of MESSAGES) digest.add(each);
-    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, digest);
+    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, { digest });
     expect(await keeper.save()).toBeUndefined();
-    const place = { topic: 'orders', partition: 0, generation: generation(0n), firstIndex: index(0n), nextIndex: index(3n), firstOffset: offset(0n), nextOffset: offset(3n) };
-    const first = { kind: 'expired-or-deleted', message: 'gone', ...place, firstSeq: seq(0n), nextSeq: seq(3n), height: height(0n), position: logPosition(4n), expected: 'them', found: 'nothing', causes: [] } as const;
-    const newest = { ...progress(10n), gone: { seqs: 3n, first } };
+    const newest = { ...progress(10n), gone: { seqs: 3n, first: FIRST } };
     keeper.update(newest);
     expect(await keeper.save()).toBe(newest);
-    expect(await loadVerifyProgress(path)).toMatchObject({ firstSeq: 0n, nextSeq: 10n, gone: { seqs: 3n, first }, position: 8n, digest: markAt(8n).digest });
+    expect(await loadVerifyProgress(path)).toMatchObject({ firstSeq: 0n, nextSeq: 10n, gone: { seqs: 3n, first: FIRST }, position: 8n, digest: markAt(8n).digest });
+  });
+
+  test('of a run that goes on replaces what it goes on from only once it has come further', async () => {
+    const path = join(folder, 'further', 'progress.json');
+    const before = { nextSeq: seq(10n), gone: { seqs: 3n, first: FIRST } };
+    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, { digest: new LogDigest(), before });
+    for (const nextSeq of [0n, 2n, 10n]) {
+      keeper.update({ ...progress(nextSeq), gone: before.gone });
+      expect(await keeper.save()).toBe(before);
+      expect(await loadVerifyProgress(path)).toBeUndefined();
+    }
+    keeper.update({ ...progress(11n), gone: { ...before.gone, seqs: 4n } });
+    expect(await keeper.save()).toMatchObject({ nextSeq: 11n });
+    expect(await loadVerifyProgress(path)).toMatchObject({ nextSeq: 11n, gone: { seqs: 4n } });
   });
 
   test('of a run that came to its end is gone, also while it is being saved', async () => {
     const path = join(folder, 'end', 'progress.json');
-    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, new LogDigest());
+    const keeper = new ProgressKeeper(path, { origin: 'example.com/orders', firstSeq: seq(0n) }, { digest: new LogDigest() });
     keeper.update(progress(10n));
     await keeper.end();
     expect(await loadVerifyProgress(path)).toBeUndefined();

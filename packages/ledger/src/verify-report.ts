@@ -80,7 +80,7 @@ function notCheckedOf(outcome: AuditOutcome, { fromSeq = 0n, toSeq, resumeAt = 0
     ...(counts.voids === 0n ? [] : [`${counts.voids} records that configurations declared void`]),
     ...(counts.gone === 0n ? [] : [`${counts.gone} records that cannot be read any more: nobody can tell what they were`]),
     ...(isGood && isWhole && state !== undefined ? behindItOf(state, outcome) : []),
-    ...(isWhole && !isGood ? ['what stood in the log that is remembered or was kept, where it is another one: this log is flawless in itself'] : []),
+    ...(isWhole && !isGood ? ['what is remembered or was kept of the log, and does not stand in this one: by itself this one is flawless'] : []),
     ...(isWhole && isGood && !isKnown ? ['that the log is the newest one: nothing newer is remembered, so a rollback cannot be excluded'] : []),
     ...(isWhole && isGood && isKnown ? ['that the log never held more, behind what was known of it before'] : []),
     'what was changed before it was hashed, and that the keys were in the right hands',

@@ -12,6 +12,7 @@ import {
   type FoldState, type LedgerState, type LogPosition, type PlaitError as Failure, type Segment, type Seq,
 } from '@plait/core';
 import { goneFinding, tamperedFinding, type BadLine } from './audit-finding.ts';
+import { compareKept, type Bad } from './audit-kept.ts';
 import { Lanes, type Passed } from './audit-lanes.ts';
 import { LogAudit } from './audit-log.ts';
 import type {
@@ -20,6 +21,7 @@ import type {
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { IDLE_WAIT_MS } from './limits.ts';
 import { LineJudge } from './line-judge.ts';
+import { findMark } from './memory-marks.ts';
 import type { Clock, Memory, OpenLog, Remembered } from './ports.ts';
 import { isVoid, type Reported } from './reader-findings.ts';
 import { RememberedLog } from './remembered-log.ts';
@@ -72,12 +74,6 @@ const VERDICTS: Readonly<Partial<Record<Finding['kind'], Verdict>>> = {
   'deleted': 'undecided', 'expired-or-deleted': 'undecided',
 };
 
-/** A finding, and the newest checkpoint whose tree ends before it. */
-interface Bad {
-  readonly finding: Finding;
-  readonly lastGood: SignedCheckpoint | undefined;
-}
-
 /** One audit of one ledger. */
 export class Auditor {
   readonly #options: AuditorOptions;
@@ -88,7 +84,7 @@ export class Auditor {
   readonly #lanes: Lanes;
   readonly #reported = new WeakMap<Segment, Reported>();
   readonly #counts: { -readonly [K in 'segments' | 'records' | 'losses' | 'voids' | 'gone']: bigint };
-  #consistentWith: ConsistentWith[] = [];
+  #consistentWith: readonly ConsistentWith[] = [];
   #end: LogPosition | undefined;
   /** The newest state as it was told at the beginning: the fold comes by it. Undefined if the log holds no genesis. */
   #told: LedgerState | undefined;
@@ -140,15 +136,31 @@ export class Auditor {
    */
   async step(): Promise<AuditOutcome | undefined> {
     try {
-      const outcome = await this.#advance();
+      const outcome = await this.#advance().catch((error: unknown) => this.#endBy(error));
       this.#failingSinceMs = undefined;
       return outcome;
     } catch (error) {
-      const finding = isPlaitError(error) ? findingOf(error) : undefined;
-      if (finding !== undefined) return this.#outcome(this.#badAt(finding));
       await this.#endure(error);
       return undefined;
     }
+  }
+
+  /** What it comes to by an error that is a finding; throws any other. */
+  async #endBy(error: unknown): Promise<AuditOutcome> {
+    const finding = isPlaitError(error) ? findingOf(error) : undefined;
+    if (finding === undefined) throw error;
+    if (finding.kind === 'block-missing') return this.#outcome(this.#badAt(finding));
+    // Of a log without its beginning, and of one that changed meanwhile, nothing is known to be good.
+    return this.#outcome({ finding: finding.kind === 'log-start' ? await this.#withoutStart(finding) : finding, lastGood: undefined });
+  }
+
+  /** That its beginning was deleted hides no log that is another one at its end. */
+  async #withoutStart(finding: Finding): Promise<Finding> {
+    const { openLog } = this.#options;
+    const held = await this.#memory?.held();
+    if (held === undefined || (await findMark(openLog, held)) !== 'other') return finding;
+    const forgotten = new RememberedLog(held).compare(undefined, () => undefined);
+    return { ...finding, ...forgotten?.finding, found: `not that message, and ${finding.message}` };
   }
 
   /** Rests after an error that may pass; throws any other, and one that has lasted too long. */
@@ -290,37 +302,14 @@ export class Auditor {
     const { state } = this.#follower;
     const finding = this.#logFinding ?? this.#log.finish(state);
     if (finding !== undefined) return this.#outcome(this.#badAt(finding));
-    const differing = this.#compareKept(state);
+    const { differing, consistentWith } = compareKept(state, { ...this.#options, log: this.#log, remembered: this.#remembered });
+    this.#consistentWith = consistentWith;
     if (differing !== undefined) return this.#outcome(differing, { isWhole: true });
     if (state === undefined) throw new PlaitError('config', `the log holds no genesis of ${this.#options.origin}: this is not the log of that ledger`);
     await this.#follower.vouch();
     // A crash before this line leaves what was remembered before, which is as true.
     await this.#memory?.write();
     return this.#outcome(this.#gone, { isWhole: true });
-  }
-
-  /** What a log that is flawless in itself is to what was kept outside of it: signed checkpoints first, since they are evidence. */
-  #compareKept(state: LedgerState | undefined): Bad | undefined {
-    const { trusted = [] } = this.#options;
-    const remembered = this.#remembered;
-    this.#consistentWith = [];
-    for (const kept of state === undefined ? [] : trusted) {
-      const differs = this.#log.compare(kept, state as LedgerState);
-      if (differs !== undefined) return this.#differing(differs);
-      const { name, checkpoint: { size, root } } = kept;
-      this.#consistentWith.push({ name, size, root });
-    }
-    const differs = remembered?.compare(state, (size) => this.#log.rootAt(size));
-    if (differs !== undefined) return this.#differing(differs);
-    if (remembered?.checkpoint !== undefined) this.#consistentWith.push({ name: 'remembered', ...remembered.checkpoint });
-    return undefined;
-  }
-
-  /** A log that is another one is good up to where it is the same as ever, if that is known; one that is only shorter, up to its end. */
-  #differing(finding: Finding): Bad {
-    const remembered = this.#remembered;
-    if (remembered?.isOther === true) return { finding: { ...finding, ...remembered.place }, lastGood: remembered.lastGood };
-    return finding.kind === 'rolled-back' ? this.#badAt(finding) : { finding, lastGood: undefined };
   }
 
   #badAt(finding: Finding): Bad {

@@ -72,13 +72,14 @@ function check(bytes: Uint8Array, options: { readonly key: VerifierKey; readonly
   }
   const steps: readonly Step[] = [{ step: 'file', ok: true, says: 'it is spelled as a receipt is' }, ...checkReceipt(receipt, options)];
   const failed = steps.find(({ ok }) => !ok);
-  if (failed !== undefined) return failure(steps, failed.step);
+  const hasPayload = receipt.payload !== undefined || options.payload !== undefined;
+  if (failed !== undefined) return failure(steps, failed.step, hasPayload);
   const proved = verifyReceipt(receipt, options);
   return { verdict: 'verified', steps, proved, notChecked: notCheckedOf(proved) };
 }
 
-function failure(steps: readonly Step[], failed: Step['step']): Checked {
-  const all: readonly Step['step'][] = ['file', ...RECEIPT_STEPS];
+function failure(steps: readonly Step[], failed: Step['step'], hasPayload = true): Checked {
+  const all: readonly Step['step'][] = ['file', ...RECEIPT_STEPS.filter((step) => hasPayload || step !== 'payload')];
   return { verdict: 'invalid', steps, failed, notRun: all.slice(all.indexOf(failed) + 1) };
 }
 
@@ -109,7 +110,12 @@ function checkedText(checked: Checked): string {
 function failureText({ failed, notRun }: Extract<Checked, { verdict: 'invalid' }>): string {
   const behind = notRun.length === 0 ? '' : `not run: ${notRun.join(', ')}\n`;
   const verdict = styleText('red', 'INVALID', { stream: process.stdout });
-  return `${behind}\n${verdict}: ${failed === 'file' ? 'the file is no receipt' : `${failed} does not hold`}, so it proves nothing\n`;
+  return `${behind}\n${verdict}: ${verdictOf(failed)}\n`;
+}
+
+function verdictOf(failed: Step['step']): string {
+  if (failed === 'file') return 'the file is no receipt, so it proves nothing';
+  return failed === 'payload' ? 'payload does not hold: the receipt is of another one' : `${failed} does not hold, so it proves nothing`;
 }
 
 function stepText({ step, ok, says, expected, found }: Step): string {

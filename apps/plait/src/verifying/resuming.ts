@@ -69,37 +69,47 @@ export function digesting(log: LogReader, digest: LogDigest, mark?: VerifyProgre
   };
 }
 
+/** How far a verification has come. */
+export type Checked = Pick<VerifyProgressMark, 'nextSeq' | 'gone'>;
+
 /** Saves how far a run has come, some seconds apart. One for each run. */
 export class ProgressKeeper {
   readonly #file: string;
   readonly #run: Pick<VerifyProgressMark, 'origin' | 'firstSeq'>;
   readonly #digest: LogDigest;
+  readonly #before: Checked | undefined;
   #newest: VerifyProgress | undefined;
   #dueMs = 0;
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(file: string, run: Pick<VerifyProgressMark, 'origin' | 'firstSeq'>, digest: LogDigest) {
+  /** `before`: what this run goes on from; until it has come further, that stays. */
+  constructor(file: string, run: Pick<VerifyProgressMark, 'origin' | 'firstSeq'>, { digest, before }: { readonly digest: LogDigest; readonly before?: Checked | undefined }) {
     this.#file = file;
     this.#run = run;
     this.#digest = digest;
+    this.#before = before;
   }
 
   /** Takes in how far the run is, and saves that now and then without making anybody wait. */
   update(progress: VerifyProgress): void {
     this.#newest = progress;
-    if (progress.nextSeq <= this.#run.firstSeq || performance.now() < this.#dueMs) return;
+    if (!this.#isFurther(progress) || performance.now() < this.#dueMs) return;
     this.#dueMs = performance.now() + SAVE_MS;
     this.#saving = this.save().then(() => undefined, () => undefined);
   }
 
-  /** Durable when it resolves; how far the run has come, undefined if nothing is checked. Throws `config`, `unavailable`. */
-  async save(): Promise<VerifyProgress | undefined> {
+  #isFurther({ nextSeq }: VerifyProgress): boolean {
+    return nextSeq > (this.#before?.nextSeq ?? this.#run.firstSeq);
+  }
+
+  /** Durable when it resolves; how far the verification has come, undefined if nothing is checked. Throws `config`, `unavailable`. */
+  async save(): Promise<Checked | undefined> {
     const { origin, firstSeq } = this.#run;
     const newest = this.#newest;
     // Both as of now: what was checked was numbered by messages that were read before.
     const { position, value: digest } = this.#digest;
     await this.#saving;
-    if (newest === undefined || newest.nextSeq <= firstSeq) return undefined;
+    if (newest === undefined || !this.#isFurther(newest)) return this.#before;
     const { nextSeq, gone } = newest;
     await saveVerifyProgress(this.#file, { origin, timeMs: BigInt(Date.now()), firstSeq, nextSeq, ...(gone === undefined ? {} : { gone }), position, digest });
     return newest;

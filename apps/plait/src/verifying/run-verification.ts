@@ -59,7 +59,7 @@ async function attempt(verification: Verification, mark: VerifyProgressMark | un
   const places = await findPlaces(options, ledger, log);
   const digest = new LogDigest();
   const firstSeq = mark?.firstSeq ?? seq(options.fromSeq ?? 0n);
-  const keeper = new ProgressKeeper(memory.progressFile, { origin: ledger.origin, firstSeq }, digest);
+  const keeper = new ProgressKeeper(memory.progressFile, { origin: ledger.origin, firstSeq }, { digest, before: mark });
   const checkers = await openCheckers(options, { count: options.workers, ports });
   const view = ports.adopt(progressView(log, mark?.nextSeq ?? firstSeq), (each) => each.end());
   const read: VerifyPorts = { ...pinnedOf(ledger), ...places.ports, openSource: () => openRecords(options) };
@@ -109,9 +109,10 @@ async function wantedOf({ options, ledger, memory, trusted, log, signal }: Verif
 }
 
 /** Says at once what the verification comes to say anyhow: that can take hours, since all that the ledger shows by itself comes first. */
-async function warnOfAnotherLog({ openLog }: VerifyPorts, { memory, log }: Verification): Promise<void> {
+async function warnOfAnotherLog({ openLog }: VerifyPorts, { memory, log, signal }: Verification): Promise<void> {
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
-    await requireRemembered({ openLog, memory: memory.state, clock: systemClock });
+    await Promise.race([requireRemembered({ openLog, memory: memory.state, clock: systemClock }), aborted]);
   } catch (error) {
     if (!isPlaitError(error)) throw error;
     // Of anything else the verification itself tells.

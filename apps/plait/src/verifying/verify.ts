@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
-import { PlaitError } from '@plait/core';
+import { isPlaitError, PlaitError } from '@plait/core';
 import type { VerifyReport } from '@plait/ledger';
 import { EXIT } from '../exit.ts';
 import { loadLedger } from '../keys.ts';
@@ -89,11 +89,22 @@ async function verify(options: VerifyCommandOptions, { log, signal }: { log: Log
   const { report } = ran;
   const remembered = isRemembered(report);
   if (remembered) await memory.remember(report, Date.now());
-  const evidence = await writeEvidence(report, options.evidence ?? join(memory.folder, 'evidence'));
+  const evidence = await keepEvidence(report, options.evidence ?? join(memory.folder, 'evidence'), log);
   return {
     ...ran, report: withCommand(report, evidence), memory: { folder: memory.folder, first: memory.isFirst, remembered }, durationMs: performance.now() - startMs,
     ...(evidence === undefined ? {} : { evidence }),
   };
+}
+
+/** What cannot be written must not lose the report, which may have taken hours. */
+async function keepEvidence(report: VerifyReport, folder: string, log: Log): Promise<WrittenEvidence | undefined> {
+  try {
+    return await writeEvidence(report, folder);
+  } catch (error) {
+    if (!isPlaitError(error)) throw error;
+    log.error({ event: 'no-evidence' }, `the evidence could not be kept: ${error.message}. The notes are in the report of -o json; give another folder with --evidence`);
+    return undefined;
+  }
 }
 
 function requireRange({ fromSeq = 0n, toSeq }: VerifyCommandOptions): void {
