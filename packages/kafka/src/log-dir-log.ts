@@ -1,9 +1,9 @@
 /** The roles' {@link LogReader} over Kafka's log segment files, without a broker. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { logPosition, PlaitError, type LogPosition } from '@plait/core';
+import { isTransient, logPosition, PlaitError, type LogPosition } from '@plait/core';
 import type { LogMessage, LogReader } from '@plait/roles';
 import { reason } from './errors.ts';
-import { undecodable, type Held } from './fetch-source.ts';
+import { undecodable, type Chunk, type Held } from './fetch-source.ts';
 import { openFolders } from './log-dir-files.ts';
 import { LogDirPartition } from './log-dir-partition.ts';
 import type { LogDirSourceOptions } from './log-dir-source.ts';
@@ -39,7 +39,8 @@ class LogDirLogReader implements LogReader {
     for (;;) {
       const from = this.#position;
       const messages = await this.#next().catch((error: unknown) => {
-        throw (this.#failure = error);
+        if (!isTransient(error)) this.#failure = error;
+        throw error;
       });
       const restMs = untilMs - performance.now();
       if (messages.length > 0 || signal.aborted || (restMs <= 0 && this.#position === from)) return messages;
@@ -53,8 +54,11 @@ class LogDirLogReader implements LogReader {
     const { held: known } = this.#files;
     const held = known !== undefined && from >= known.logStart && from < known.end ? known : await this.#look();
     if (from < held.logStart || from > held.end) throw outsideLog(this.#files.topic, { offset: from, ...held });
-    const chunk = await this.#files.read(from, { committed: false });
-    if (chunk === undefined) return [];
+    const chunk = (await this.#read(from)) ?? (await this.#look().then(() => this.#read(from)));
+    if (chunk === undefined) {
+      this.#files.requireMore(from);
+      return [];
+    }
     try {
       const messages = await decodeMessages({ bytes: chunk.bytes, from });
       this.#position = logPosition(chunk.nextOffset);
@@ -62,6 +66,10 @@ class LogDirLogReader implements LogReader {
     } catch (error) {
       throw undecodable(this.#files, from, reason(error));
     }
+  }
+
+  async #read(from: bigint): Promise<Chunk | undefined> {
+    return await this.#files.read(from, { committed: false });
   }
 
   async #look(): Promise<Held> {

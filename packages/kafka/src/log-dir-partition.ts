@@ -5,7 +5,7 @@
  * same; what is missing shows as a gap.
  */
 import { open, type FileHandle } from 'node:fs/promises';
-import { PlaitError, type TopicPartition } from '@plait/core';
+import { partitionName, PlaitError, type TopicPartition } from '@plait/core';
 import { batchSum, storedBatchSum } from './batch-sum.ts';
 import { reason } from './errors.ts';
 import { undecodable, type Chunk, type Held } from './fetch-source.ts';
@@ -15,6 +15,9 @@ import { batchesIn, storedBatches, Transactions, type StoredBatch } from './log-
 const MARK_BYTES = 256 * 1024;
 /** Read at once; one larger batch still comes. */
 const CHUNK_BYTES = 1 << 20;
+
+/** So long nothing may come where there is more: a broker that writes to the files takes milliseconds. */
+const STUCK_MS = 3_000;
 
 /** A batch's base offset, and its first byte in its file. */
 interface Mark {
@@ -116,6 +119,8 @@ export class LogDirPartition implements TopicPartition {
   #scan = new Scan();
   #held: Held | undefined;
   #incarnation = 0;
+  /** Where nothing could be read though there is more behind it, and since when. */
+  #stuck: { readonly from: bigint; readonly sinceMs: number } | undefined;
   /** Where the last read ended, for the next. */
   #resume: (Mark & { readonly stretch: Stretch }) | undefined;
 
@@ -169,7 +174,20 @@ export class LogDirPartition implements TopicPartition {
     if (stretch === undefined || found === undefined) return undefined;
     const { nextOffset, endAt, firstOffset, bytes } = this.#checked(found);
     this.#resume = { stretch, offset: nextOffset, at: endAt };
+    this.#stuck = undefined;
     return { kind: 'chunk', firstOffset: from, nextOffset, bytes, aborted: committed ? transactions.abortedIn(firstOffset, nextOffset) : [] };
+  }
+
+  /**
+   * For who waits for what {@link read} did not give: throws `unavailable` once that has been so for some seconds at the same place
+   * though the files hold more behind it, with what may be wrong with them.
+   */
+  requireMore(from: bigint): void {
+    const end = this.#held?.end ?? from;
+    if (this.#stuck?.from !== from) this.#stuck = { from, sinceMs: performance.now() };
+    if (from >= end || performance.now() - this.#stuck.sinceMs < STUCK_MS) return;
+    throw new PlaitError('unavailable', `the segment files of ${partitionName(this)} give nothing from offset ${from} on, though they go on to ${end}: a file is missing or ` +
+      `cut off, or a transaction was open when they were copied; copy them again (looked in ${this.#folders.join(', ')})`, { details: { offset: String(from) } });
   }
 
   /** Throws `invalid` if broken bytes lie between `start`, where the batches before `from` end, and `from`. */

@@ -95,6 +95,8 @@ class LogDirSourceReader implements SourceReader {
       const isStale = (): boolean => this.#readings.get(name) !== reading;
       try {
         const event = await eventOf(reading);
+        // What is only read ahead may wait for its transaction.
+        if (event === undefined && only === name && reading.next !== undefined && !isStale()) reading.files.requireMore(reading.next);
         if (event === undefined || isStale()) continue;
         events.push({ event, isStale });
         if (event.kind === 'records') bytes += event.records.reduce((sum, { payload }) => sum + payload.length, 0);
