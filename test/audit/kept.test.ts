@@ -1,5 +1,7 @@
 /** What an auditor keeps outside of the log: it never hides what the ledger shows by itself, and it names the place where the log is another. */
-import { formatCheckpoint, hashToText, height, makeSignerKey, offset, sha256, signNote, type Seq } from '@plait/core';
+import {
+  apply, emptyState, formatCheckpoint, hashToText, height, makeSignerKey, offset, sha256, signNote, type FoldState, type LedgerState, type Seq,
+} from '@plait/core';
 import { openStateFile, type Memory, type Remembered, type SignedCheckpoint, type VerifyOptions, type VerifyProgress, type VerifyReport } from '@plait/ledger';
 import { readSignedCheckpoint } from '@plait/roles';
 import type { StillPartition } from '@plait/testkit';
@@ -7,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CHECKPOINT_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
+import { CHECKPOINT_KEY, LEDGER_KEY, ORIGIN } from '../../packages/testkit/src/keyring.ts';
 import { checkpointsIn, verifyWorld, worldOf, type World } from './world.ts';
 
 const NONSENSE = hashToText(sha256(Uint8Array.of(7)));
@@ -91,6 +93,19 @@ describe('an older copy', () => {
       expect(report.checked.join()).not.toContain('up to the bad place');
       expect(report.notChecked.join()).toContain('by itself this one is flawless');
       expect(report.notChecked.join()).not.toMatch(/behind the bad place|rollback/);
+    }
+  });
+
+  test('that lacks little is named exactly: from the last block, claim or configuration on that it holds', async () => {
+    const memory = await memoryOf(world);
+    let state: FoldState = emptyState({ origin: ORIGIN, ledgerKey: LEDGER_KEY.verifier });
+    const tips = world.messages.map(({ position, value }) => {
+      ({ state } = apply(state, position, value));
+      return (state as LedgerState).tip;
+    });
+    for (let lacks = 1; lacks <= 20; lacks += 1) {
+      const { finding } = await verifyWorld({ ...world, messages: world.messages.slice(0, -lacks) }, { memory });
+      expect({ lacks, position: finding?.position }).toEqual({ lacks, position: (tips.at(-lacks - 1) ?? 0n) + 1n });
     }
   });
 

@@ -21,8 +21,8 @@ import type {
 import { Follower, type Folded, type FollowerOptions } from './follower.ts';
 import { IDLE_WAIT_MS } from './limits.ts';
 import { LineJudge } from './line-judge.ts';
-import { findMark } from './memory-marks.ts';
-import type { Clock, Memory, OpenLog, Remembered } from './ports.ts';
+import { findMark, markOf } from './memory-marks.ts';
+import type { Clock, Mark, Memory, OpenLog, Remembered } from './ports.ts';
 import { isVoid, type Reported } from './reader-findings.ts';
 import { RememberedLog } from './remembered-log.ts';
 
@@ -215,7 +215,8 @@ export class Auditor {
 
   #absorb(folded: Folded): void {
     if (this.#logFinding !== undefined) return;
-    const { position, outcome } = folded;
+    const { position, outcome, state } = folded;
+    if (state?.tip === position) this.#memory?.mark(markOf(folded));
     if (outcome.kind === 'report') {
       for (const { segment } of outcome.segments) this.#reported.set(segment, { worker: outcome.key, position });
     }
@@ -351,10 +352,15 @@ function findingOf({ code, message, details }: Failure): Finding | undefined {
   };
 }
 
+/** So many marks of the newest blocks are kept beside those at doubling distances: most rollbacks are short, and are to be named exactly. */
+const MARKS_RECENT = 16;
+
 /** A memory that is written once, at the end. What it holds is not the follower's to look for. */
 class HeldMemory implements Memory {
   readonly #memory: Memory;
   #newest: Remembered | undefined;
+  /** Newest first. */
+  #recent: readonly Mark[] = [];
 
   constructor(memory: Memory) {
     this.#memory = memory;
@@ -368,6 +374,11 @@ class HeldMemory implements Memory {
     this.#newest = remembered;
   }
 
+  /** Of a message that moved the fold's tip, in their order. */
+  mark(mark: Mark): void {
+    this.#recent = [mark, ...this.#recent].slice(0, MARKS_RECENT);
+  }
+
   /** What was remembered before. */
   async held(): Promise<Remembered | undefined> {
     return await this.#memory.load();
@@ -375,6 +386,10 @@ class HeldMemory implements Memory {
 
   /** What was to be saved last is durable when it resolves. */
   async write(): Promise<void> {
-    if (this.#newest !== undefined) await this.#memory.save(this.#newest);
+    const newest = this.#newest;
+    if (newest === undefined) return;
+    const recent = this.#recent.filter(({ position }) => position < newest.position);
+    const last = recent.at(-1)?.position ?? newest.position;
+    await this.#memory.save({ ...newest, marks: [...recent, ...newest.marks.filter(({ position }) => position < last)] });
   }
 }
