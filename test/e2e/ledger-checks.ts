@@ -1,10 +1,11 @@
 /** Checks a whole ledger anew, from what it promises: order, density, completeness, prefix stability, one leader at a time. */
 import { join } from 'node:path';
 import {
-  apply, emptyState, isTransient, logPosition, messageHash, parseMessage, parseVerifierKey, type BlockHeader, type FoldState, type Hash,
+  apply, emptyState, logPosition, messageHash, parseMessage, parseVerifierKey, type BlockHeader, type FoldState, type Hash,
 } from '@plait/core';
 import { openLogReader } from '@plait/kafka';
 import { openLedger, readLedgerFile, type Ledger, type LedgerFile, type LedgerRecord } from '@plait/ledger';
+import { settled } from '../../apps/plait/src/settled.ts';
 import { fingerprint, type Memory } from './load.ts';
 
 /** One verified record as a reader saw it: `partition/offset/index/fingerprint`; its place in a list is its seq. */
@@ -18,25 +19,10 @@ export interface Verified {
   readonly claims: number;
 }
 
-const ANSWERED_MS_MAX = 10_000;
-
-/** What `ask` gives, asked again while no broker answers: a busy machine may stand still for as long as a look-up may last. */
-export async function answered<T>(ask: () => Promise<T>): Promise<T> {
-  const deadlineMs = performance.now() + ANSWERED_MS_MAX;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isTransient(error) || performance.now() > deadlineMs) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
-/** Opens the ledger in `folder`. */
+/** Opens the ledger in `folder`; a busy machine may stand still for as long as a look-up may last. */
 export async function open(folder: string, bootstrapServers: string): Promise<Ledger> {
   const file = await readLedgerFile(join(folder, 'ledger.json'));
-  return await answered(() => openLedger({ ...file, bootstrapServers }));
+  return await settled(() => openLedger({ ...file, bootstrapServers }));
 }
 
 /**

@@ -13,9 +13,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readLedgerFile, type Ledger, type LedgerFile, type LedgerStatus } from '@plait/ledger';
 import { spawnRole, type LogLine, type RoleProcess } from '../../apps/plait/src/roles.ts';
+import { settled } from '../../apps/plait/src/settled.ts';
 import { bootstrapServers, redisUrl, uniqueName } from '../global/services.ts';
 import { createTopic as makeTopic } from '../kafka/client.ts';
-import { answered, checkBlocks, checkComplete, checkPrefix, open, OrderCheck, readAll, type Seen, type Verified } from './ledger-checks.ts';
+import { checkBlocks, checkComplete, checkPrefix, open, OrderCheck, readAll, type Seen, type Verified } from './ledger-checks.ts';
 import { Load, Memory } from './load.ts';
 import { start, type Ran } from './plait.ts';
 
@@ -130,7 +131,7 @@ export class LedgerHarness implements AsyncDisposable {
 
   async status(): Promise<LedgerStatus> {
     const ledger = (this.#ledger ??= await open(this.folder, this.place.bootstrapServers));
-    return await answered(() => ledger.status());
+    return await settled(() => ledger.status());
   }
 
   /** Follows the ledger from now on as a reader that stays; what it saw must stay true. It must not fail. */

@@ -1,4 +1,4 @@
-/** Patience with a topic that was made just now. */
+/** Patience with a topic that was made just now, and with a broker that is busy. */
 import { isTransient } from '@plait/core';
 import { systemClock } from '@plait/ledger';
 

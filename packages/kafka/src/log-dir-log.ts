@@ -54,7 +54,8 @@ class LogDirLogReader implements LogReader {
     const { held: known } = this.#files;
     const held = known !== undefined && from >= known.logStart && from < known.end ? known : await this.#look();
     if (from < held.logStart || from > held.end) throw outsideLog(this.#files.topic, { offset: from, ...held });
-    const chunk = (await this.#read(from)) ?? (await this.#look().then(() => this.#read(from)));
+    // What was known may have grown; what was looked at just now has not.
+    const chunk = (await this.#read(from)) ?? (held === known ? await this.#look().then(() => this.#read(from)) : undefined);
     if (chunk === undefined) {
       this.#files.requireMore(from);
       return [];

@@ -24,7 +24,7 @@ import { LineJudge } from './line-judge.ts';
 import { findMark, markOf } from './memory-marks.ts';
 import type { Clock, Mark, Memory, OpenLog, Remembered } from './ports.ts';
 import { isVoid, type Reported } from './reader-findings.ts';
-import { RememberedLog } from './remembered-log.ts';
+import { OLDER_COPY, RememberedLog } from './remembered-log.ts';
 
 /** What an audit needs. Its memory is written at the end only, if nothing is wrong. */
 export interface AuditorOptions extends Omit<FollowerOptions, 'start' | 'copy'> {
@@ -339,7 +339,7 @@ function findingOf({ code, message, details }: Failure): Finding | undefined {
   if (code === 'rolled-back') {
     return {
       kind: 'rolled-back', message, expected: 'the log that was read before', found: typeof common === 'string' ? `the same up to position ${common}` : 'another one',
-      causes: ['the log was rolled back to an older copy, and may have been written on since', 'if files were read: they are a copy that is older than what is remembered'],
+      causes: OLDER_COPY,
     };
   }
   if (code === 'invalid') {

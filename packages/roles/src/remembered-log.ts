@@ -27,6 +27,11 @@ export interface Forgotten {
   readonly common: CommonPoint | undefined;
 }
 
+/** What is likely to have happened to a log that is not what it was. */
+export const OLDER_COPY: readonly string[] = [
+  'the log was rolled back to an older copy, and may have been written on since', 'if files were read: they are a copy that is older than what is remembered',
+];
+
 /** Gets every message that is folded, from the log's beginning on. */
 export class RememberedLog {
   readonly #held: Remembered;
@@ -86,7 +91,7 @@ export class RememberedLog {
         kind: 'rolled-back', expected, found,
         message: `the log is older than, or differs from, what is remembered of it: position ${position} and ${height} blocks; the last common point ` +
           `${common === undefined ? 'is not known' : `that is known is position ${common.position}`}. Nobody should write to it any more before that is understood`,
-        causes: ['the log was rolled back to an older copy, and may have been written on since', 'if files were read: they are a copy that is older than what is remembered'],
+        causes: OLDER_COPY,
       },
     };
   }
